@@ -1,0 +1,1 @@
+"""Clarion: one POST reaches every phone in the audience."""
