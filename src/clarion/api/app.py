@@ -1,0 +1,53 @@
+"""The whole API on one screen: its routes, its errors, its envelope.
+
+`create_app` returns a value; nothing registers itself at import. `bootstrap.py` calls it.
+"""
+
+from importlib.metadata import version
+from typing import Final
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.exceptions import HTTPException
+from litestar.static_files import create_static_files_router
+
+from clarion.api import errors, health, inbox, notifications, openapi
+from clarion.api.body import MOST_OCTETS
+from clarion.api.context import Door
+from clarion.api.envelope import Envelope
+from clarion.model.errors import Refusal
+
+BASE_PATH: Final = "/v2.0/tool"
+
+
+def create_app(door: Door) -> Envelope:
+    """The ASGI application."""
+    tool = Router(
+        path=BASE_PATH,
+        route_handlers=[
+            notifications.create_notification,
+            notifications.list_organization_notifications,
+            notifications.get_notification,
+            notifications.delete_notification,
+            inbox.list_member_notifications,
+            inbox.get_member_notification,
+            health.get_version,
+        ],
+    )
+    operators = [health.get_health, health.get_readiness, health.get_metrics]
+    swagger = create_static_files_router(
+        openapi.SWAGGER_PATH, [openapi.SWAGGER_FILES], include_in_schema=False
+    )
+    application = Litestar(
+        route_handlers=[tool, *operators, swagger],
+        exception_handlers={
+            Refusal: errors.answer_refusal,
+            HTTPException: errors.answer_http_error,
+            Exception: errors.answer_fault,
+        },
+        openapi_config=openapi.openapi_config("/", version("clarion")),
+        request_max_body_size=MOST_OCTETS + 1,  # `api/body.py` answers first
+        state=State({"door": door}),
+        logging_config=None,
+    )
+    return Envelope(application, door.metrics)

@@ -1,0 +1,166 @@
+"""A request's body as JSON, read within limits, with every oddity found and its path named.
+
+JSON leaves open what duplicate keys, NaN, a lone surrogate or a number beyond every float mean; receivers
+differ, so Clarion refuses them instead of choosing.
+"""
+
+import asyncio
+import json
+import math
+from typing import Any, Final
+
+from litestar import Request
+
+from clarion.model.errors import Fault, Invalid, NotJson, TooLarge, TooSlow
+
+MOST_OCTETS: Final = 1_048_576
+MOST_DEPTH: Final = 32
+MOST_SECONDS: Final = 30.0
+
+JsonObject = dict[str, Any]
+
+
+async def read_body(request: Request[Any, Any, Any]) -> bytes:
+    """The whole body. Raises TooLarge above 1 MiB, whatever was declared, and TooSlow after half a minute."""
+    chunks, size = [], 0
+    try:
+        async with asyncio.timeout(MOST_SECONDS):
+            async for chunk in request.stream():
+                size += len(chunk)
+                if size > MOST_OCTETS:
+                    raise TooLarge(f"The body is larger than {MOST_OCTETS:,} octets.")
+                chunks.append(chunk)
+    except TimeoutError:
+        raise TooSlow(f"The body did not arrive within {MOST_SECONDS:.0f} seconds.") from None
+    return b"".join(chunks)
+
+
+def check_media_type(media_type: str) -> None:
+    """Accept JSON, and callers who do not say what they send; raises NotJson."""
+    essence = media_type.partition(";")[0].strip().lower()
+    if essence not in {"", "application/json"} and not essence.endswith("+json"):
+        raise NotJson(f"Content-Type must be application/json, not {essence}.")
+
+
+def parse_object(raw: bytes) -> tuple[JsonObject, list[Fault]]:
+    """Parse a body that must be one JSON object; returns it with the faults found in its values.
+
+    Faulty values are None in the object, so that the rules can go on and report their faults too. Raises
+    Invalid when there is no object to speak of.
+    """
+    reader = _Reader()
+    try:
+        value = json.loads(
+            raw.decode("utf-8-sig"),
+            object_pairs_hook=reader.pairs,
+            parse_constant=reader.constant,
+            parse_float=reader.float,
+        )
+    except RecursionError:
+        raise Invalid.because([_too_deep("")]) from None
+    except ValueError as error:  # malformed, not UTF-8, or an integer of thousands of digits
+        raise Invalid.because([Fault("", f"is not JSON: {_first_line(error)}")]) from None
+    if not isinstance(value, dict):
+        raise Invalid.because([Fault("", "must be a JSON object")])
+    return value, _find_faults(value) if reader.is_odd or _looks_odd(raw) else []
+
+
+class _Odd:
+    """Stands for a value that JSON should not have had, until its path is known."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+
+class _Repeating(dict[str, Any]):
+    """An object whose text named keys more than once."""
+
+    repeated: tuple[str, ...] = ()
+
+
+class _Reader:
+    """The hooks of one parse; `is_odd` when something must be looked for."""
+
+    def __init__(self) -> None:
+        self.is_odd = False
+
+    def pairs(self, pairs: list[tuple[str, Any]]) -> JsonObject:
+        value = dict(pairs)
+        if len(value) == len(pairs):
+            return value
+        self.is_odd = True
+        repeating = _Repeating(value)
+        names = [name for name, _ in pairs]
+        repeating.repeated = tuple(sorted({name for name in names if names.count(name) > 1}))
+        return repeating
+
+    def constant(self, name: str) -> _Odd:
+        self.is_odd = True
+        return _Odd(f"is not a JSON number: {name}")
+
+    def float(self, text: str) -> "float | _Odd":
+        number = float(text)
+        if math.isfinite(number):
+            return number
+        self.is_odd = True
+        return _Odd("is a number beyond what a double can hold")
+
+
+def _looks_odd(raw: bytes) -> bool:
+    """Whether a walk is worth it: escapes of NUL or surrogates, or brackets enough to be too deep."""
+    return (
+        b"\\u0000" in raw
+        or b"\\ud" in raw
+        or b"\\uD" in raw
+        or raw.count(b"{") + raw.count(b"[") > MOST_DEPTH
+    )
+
+
+def _find_faults(value: JsonObject) -> list[Fault]:
+    faults: list[Fault] = []
+    _walk(value, "", 1, faults)
+    return faults
+
+
+def _walk(value: dict[str, Any] | list[Any], path: str, depth: int, faults: list[Fault]) -> None:
+    if depth > MOST_DEPTH:
+        faults.append(_too_deep(path))
+        return
+    for name in getattr(value, "repeated", ()):
+        faults.append(Fault(_join(path, name), "is named more than once in the same object"))
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for key, item in list(items):
+        here = _join(path, key)
+        if isinstance(key, str) and (message := _text_fault(key)):
+            faults.append(Fault(path, f"has a key that {message}"))
+        if isinstance(item, _Odd):
+            faults.append(Fault(here, item.message))
+            value[key] = None  # type: ignore[index]
+        elif isinstance(item, str) and (message := _text_fault(item)):
+            faults.append(Fault(here, message))
+            value[key] = None  # type: ignore[index]
+        elif isinstance(item, dict | list):
+            _walk(item, here, depth + 1, faults)
+
+
+def _text_fault(text: str) -> str | None:
+    if "\0" in text:
+        return "contains the character NUL"
+    if any("\ud800" <= character <= "\udfff" for character in text):
+        return "contains half a surrogate pair, which is no character"
+    return None
+
+
+def _join(path: str, key: str | int) -> str:
+    if isinstance(key, int):
+        return f"{path}[{key}]"
+    shown = key.encode("utf-8", "replace").decode()[:100]
+    return f"{path}.{shown}" if path else shown
+
+
+def _too_deep(path: str) -> Fault:
+    return Fault(path[:200], f"is nested more than {MOST_DEPTH} deep")
+
+
+def _first_line(error: ValueError) -> str:
+    return str(error).partition("\n")[0][:200]

@@ -1,0 +1,69 @@
+"""What every request and every answer gets: an id, CORS headers, a line in the log, a count.
+
+The outermost layer of the application, plain ASGI.
+"""
+
+import re
+import secrets
+from time import perf_counter
+from typing import Final
+
+import structlog
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from clarion.telemetry import Metrics
+
+logger = structlog.get_logger()
+
+CORS: Final = [
+    (b"access-control-allow-origin", b"*"),
+    (b"access-control-expose-headers", b"X-Request-Id, Retry-After, Idempotency-Replayed"),
+]
+PREFLIGHT: Final = [
+    (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE, OPTIONS"),
+    (b"access-control-allow-headers", b"Authorization, Content-Type, Idempotency-Key, X-Request-Id"),
+    (b"access-control-max-age", b"86400"),
+]
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
+
+
+class Envelope:
+    """Wraps an ASGI application."""
+
+    def __init__(self, application: ASGIApp, metrics: Metrics) -> None:
+        self._application = application
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on; a caller's own X-Request-Id is kept when it is a harmless word."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8).encode()
+        extra = [(b"x-request-id", request_id), *CORS]
+        if scope["method"] == "OPTIONS":
+            extra += PREFLIGHT
+        started = perf_counter()
+        status = 500
+
+        async def send_enveloped(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], *extra]
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
+            try:
+                await self._application(scope, receive, send_enveloped)
+            finally:
+                self._metrics.request(status)
+                logger.debug(
+                    "request",
+                    method=scope["method"],
+                    path=scope["path"],
+                    status=status,
+                    milliseconds=round((perf_counter() - started) * 1000, 1),
+                )

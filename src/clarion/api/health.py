@@ -1,0 +1,43 @@
+"""Doors for operators and the curious: version, health, readiness, figures. No token is needed."""
+
+from importlib.metadata import version
+from typing import Any
+
+from litestar import Response, get
+from sqlalchemy import Connection, text
+
+from clarion.api.context import ApiRequest, door
+from clarion.store.runs import oldest_due
+
+
+@get("/version", operation_id="getVersion", summary="Version of the service", tags=["service"])
+async def get_version() -> dict[str, str]:
+    """The name and version of this service."""
+    return {"name": "clarion", "version": version("clarion")}
+
+
+@get("/healthz", include_in_schema=False)
+async def get_health() -> dict[str, str]:
+    """The process is alive."""
+    return {"status": "ok"}
+
+
+@get("/readyz", include_in_schema=False)
+async def get_readiness(request: ApiRequest) -> dict[str, str]:
+    """The store answers; 503 when it does not."""
+    await door(request).database.read(_ask)
+    return {"status": "ready"}
+
+
+@get("/metrics", include_in_schema=False)
+async def get_metrics(request: ApiRequest) -> Response[bytes]:
+    """Figures for Prometheus."""
+    tools = door(request)
+    now = tools.clock()
+    due_at = await tools.database.read(oldest_due, now)
+    age_seconds = 0.0 if due_at is None else (now - due_at) / 1000
+    return Response(tools.metrics.render(age_seconds), media_type="text/plain; version=0.0.4")
+
+
+def _ask(connection: Connection) -> Any:
+    return connection.scalar(text("SELECT 1"))

@@ -1,0 +1,222 @@
+"""Wiring: the only module that knows everything. Makes the door and the worker out of settings, and runs them.
+
+Called by `cli.py`. `serve` is the API with the worker as a child process: the child is started again when
+it dies, and ends by itself when the pipe of hints closes.
+"""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from random import random
+from typing import Final
+from uuid import uuid4
+
+import structlog
+import uvicorn
+from prometheus_client import start_http_server
+
+from clarion.api.app import create_app
+from clarion.api.context import Door
+from clarion.http2 import client_tls
+from clarion.providers import Surroundings, make_provider
+from clarion.service.access import Gatekeeper
+from clarion.service.lane import LaneContext
+from clarion.service.publish import publish
+from clarion.settings import Settings
+from clarion.store.database import Database, Together
+from clarion.store.hints import HintListener, HintSender
+from clarion.store.migrate import SchemaError, check_schema
+from clarion.store.single import single_worker
+from clarion.telemetry import Metrics, inherited_folder
+from clarion.worker import Worker
+
+logger = structlog.get_logger()
+
+GRACE_SECONDS: Final = 6
+"""How long requests, and then the worker's open pages, may take at the end."""
+
+
+class StartError(Exception):
+    """The service cannot start; the message says why and what to do."""
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
+
+
+def check(settings: Settings) -> None:
+    """Everything that `serve` and `worker` do before they listen or work; raises StartError."""
+    try:
+        database = Database(settings.database_url)
+        with contextlib.closing(database):
+            check_schema(database.engine)
+    except SchemaError as error:
+        raise StartError(str(error)) from None
+    except Exception as error:  # any driver's way of saying that the database cannot be reached
+        raise StartError(f"The database cannot be opened: {error}") from None
+    try:
+        client_tls(_ca_file(settings))
+    except OSError as error:
+        raise StartError(f"push.ca_file {settings.push.ca_file} cannot be read: {error}") from None
+
+
+async def serve(settings: Settings, *, with_worker: bool) -> None:
+    """Run the API, and the worker as a child, until a signal."""
+    listening = _listen(settings)
+    stop = _stop_event()
+    reading, writing = os.pipe() if with_worker else (None, None)
+    async with _door(settings, writing) as door:
+        server = _Server(
+            uvicorn.Config(
+                create_app(door),
+                http="httptools",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_keep_alive=60,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+        serving = asyncio.create_task(server.serve([listening]))
+        keeping = None if reading is None else asyncio.create_task(_keep_worker(reading, stop))
+        logger.info("serving", url=base_url(settings))
+        await asyncio.wait([serving, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+        stop.set()
+        server.should_exit = True
+        await serving
+        if keeping is not None and writing is not None:
+            os.close(writing)
+            await keeping
+
+
+async def work(settings: Settings, *, hint_pipe: int | None) -> None:
+    """Run the worker until a signal, or until the service that started it is gone."""
+    stop = _stop_event()
+    database = Database(settings.database_url)
+    metrics = Metrics(inherited_folder())
+    if settings.worker.metrics_port is not None:
+        start_http_server(settings.worker.metrics_port, settings.server.host, metrics.registry)
+    around = Surroundings(clock=now_ms, tls=client_tls(_ca_file(settings)))
+    with single_worker(settings.database_url), contextlib.closing(database):
+        worker = Worker(
+            LaneContext(
+                database,
+                f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}",
+                now_ms,
+                random,
+                metrics,
+            ),
+            HintListener(pipe=hint_pipe, postgresql=_notifications_url(settings, database)),
+            lambda name, values, secret: make_provider(name, values, secret, around),
+        )
+        working = asyncio.create_task(worker.run())
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        working.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+
+
+def base_url(settings: Settings) -> str:
+    """Where the API is, as a client on this machine writes it."""
+    return f"http://{settings.server.host}:{settings.server.port}/v2.0"
+
+
+class _Server(uvicorn.Server):
+    """uvicorn inside our process: the signals are ours."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+@contextlib.asynccontextmanager
+async def _door(settings: Settings, hint_pipe: int | None) -> AsyncIterator[Door]:
+    database = Database(settings.database_url)
+    hints = HintSender(pipe=hint_pipe, postgresql=_notifications_url(settings, database))
+    shared = settings.store.folder / "metrics"
+    shutil.rmtree(shared, ignore_errors=True)
+    shared.mkdir()
+    region = settings.server.region
+    base_urls = {region: base_url(settings)} | settings.server.base_urls
+    try:
+        yield Door(
+            database=database,
+            publish=Together(database, publish),
+            gatekeeper=Gatekeeper(database, region, base_urls, now_ms),
+            hints=hints,
+            metrics=Metrics(shared),
+            clock=now_ms,
+            new_uuid=uuid4,
+        )
+    finally:
+        await hints.close()
+        database.close()
+
+
+async def _keep_worker(hint_pipe: int, stop: asyncio.Event) -> None:
+    """Start the worker, and again whenever it dies, until the service stops; then wait for its last one."""
+    pause_seconds = 0.1
+    while not stop.is_set():
+        started = time.monotonic()
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "clarion", "worker", "--hint-pipe", str(hint_pipe),
+            pass_fds=(hint_pipe,), start_new_session=True,
+        )  # fmt: skip
+        waiting, stopping = asyncio.create_task(child.wait()), asyncio.create_task(stop.wait())
+        await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            await _farewell(child)
+            break
+        stopping.cancel()
+        logger.error("worker_died", status=child.returncode)
+        pause_seconds = 0.1 if time.monotonic() - started > 10 else min(pause_seconds * 2, 10)
+        await asyncio.sleep(pause_seconds)
+    os.close(hint_pipe)
+
+
+async def _farewell(child: asyncio.subprocess.Process) -> None:
+    """The pipe was closed or is about to be, so the worker ends by itself; one that does not is killed."""
+    try:
+        async with asyncio.timeout(2 * GRACE_SECONDS):
+            await child.wait()
+    except TimeoutError:
+        child.kill()
+        await child.wait()
+
+
+def _listen(settings: Settings) -> socket.socket:
+    host, port = settings.server.host, settings.server.port
+    try:
+        return socket.create_server((host, port), backlog=2048, reuse_port=False)
+    except OSError as error:
+        raise StartError(
+            f"Cannot listen on {host}:{port}: {error.strerror}. "
+            "Choose another with server.port in the settings file or CLARION_SERVER_PORT."
+        ) from None
+
+
+def _stop_event() -> asyncio.Event:
+    """Set at SIGINT and SIGTERM."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    return stop
+
+
+def _notifications_url(settings: Settings, database: Database) -> str | None:
+    return None if database.is_sqlite else settings.database_url
+
+
+def _ca_file(settings: Settings) -> str | None:
+    return None if settings.push.ca_file is None else str(settings.push.ca_file)

@@ -1,0 +1,208 @@
+"""What goes out: requests, as many as the peer's limits let through, and short replies. Pure: no socket, no
+clock.
+
+The trick is that almost every request fits: `_open_easy` then lays the octets of hundreds of requests side by
+side in one list, joins them once, and enters all their streams into the table with one call. A request that
+does not fit (a header block larger than a frame, a body larger than a window) goes through `_open_hard`,
+alone.
+"""
+
+from collections import deque
+from typing import Final
+
+from clarion.http2 import frames
+from clarion.http2.errors import PeerError
+from clarion.http2.exchanges import Burst, Exchange, Lot, Streams
+from clarion.http2.frames import DATA, END_HEADERS, END_STREAM, HEADERS, Code
+from clarion.http2.limits import Limits
+from clarion.http2.results import NotProcessed, Unknown
+
+SLICE_REQUESTS: Final = 256
+SLICE_OCTETS: Final = 131_072
+
+
+class Sender:
+    """The queue of bursts, and all that the peer has said about how much it takes."""
+
+    def __init__(self, streams: Streams, limits: Limits) -> None:
+        self.control = bytearray()
+        """Replies and resets that are to be written before anything else."""
+        self.next_id = 1
+        self.more = False
+        """Whether the last slice ended because it was long enough, not because the peer takes no more."""
+        self._streams = streams
+        self._limits = limits
+        self._queue: deque[Burst] = deque()
+        self._connection_window = frames.DEFAULT_WINDOW
+        self._stream_window = frames.DEFAULT_WINDOW
+        self._max_frame = frames.DEFAULT_FRAME
+        self._max_streams = limits.max_streams
+
+    @property
+    def waiting(self) -> bool:
+        """Whether requests wait for their turn."""
+        return bool(self._queue)
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether all stream ids are used up."""
+        return self.next_id > frames.LARGEST_STREAM_ID
+
+    def add(self, burst: Burst) -> None:
+        """Queue a burst; bursts open their streams first come, first served."""
+        self._queue.append(burst)
+
+    def refuse_waiting(self, reason: str) -> None:
+        """End all requests that have not been sent."""
+        while self._queue:
+            self._queue.popleft().settle_unsent(NotProcessed(reason))
+
+    def abandon(self, burst: Burst) -> None:
+        """Forget a burst that nobody waits for: its requests in flight are reset."""
+        if burst in self._queue:
+            self._queue.remove(burst)
+        for stream_id in self._streams.abandon(burst):
+            self.reset(stream_id, Code.CANCEL)
+
+    def reset(self, stream_id: int, code: Code) -> None:
+        """Tell the peer that a stream is over."""
+        self.control += frames.rst_stream(stream_id, code)
+
+    def fail_stream(self, stream_id: int, code: Code, reason: str) -> None:
+        """Reset an open stream, whose request ends as unknown."""
+        self.reset(stream_id, code)
+        self._streams.settle(stream_id, Unknown(reason))
+
+    # -- what the peer says about how much it takes
+
+    def set_max_streams(self, number: int) -> None:
+        """Follow MAX_CONCURRENT_STREAMS, which may fall below what is in flight."""
+        self._max_streams = min(number, self._limits.max_streams)
+
+    def set_max_frame(self, octets: int) -> None:
+        """Follow MAX_FRAME_SIZE."""
+        self._max_frame = octets
+
+    def set_stream_window(self, octets: int) -> None:
+        """Follow INITIAL_WINDOW_SIZE, which changes the windows in use as well and may leave them below
+        zero."""
+        difference = octets - self._stream_window
+        self._stream_window = octets
+        for exchange in self._streams.unfinished.values():
+            exchange.window += difference
+            if exchange.window > frames.LARGEST_WINDOW:
+                raise PeerError(Code.FLOW_CONTROL_ERROR, "a stream's window was raised beyond 2^31-1")
+
+    def grow_connection(self, increment: int) -> None:
+        """Follow a WINDOW_UPDATE of the connection."""
+        self._connection_window += increment
+        if self._connection_window > frames.LARGEST_WINDOW:
+            raise PeerError(Code.FLOW_CONTROL_ERROR, "the connection's window was raised beyond 2^31-1")
+
+    def grow_stream(self, stream_id: int, increment: int) -> None:
+        """Follow a WINDOW_UPDATE of a stream; it matters only to those whose body is not wholly sent."""
+        exchange = self._streams.unfinished.get(stream_id)
+        if exchange is None:
+            return
+        exchange.window += increment
+        if exchange.window > frames.LARGEST_WINDOW:
+            self.fail_stream(stream_id, Code.FLOW_CONTROL_ERROR, "the peer raised its window beyond 2^31-1")
+
+    # -- what is sent
+
+    def next_slice(self, now: float) -> bytes:
+        """Return the next frames of requests that the peer takes, empty when there are none."""
+        parts: list[bytes | memoryview] = []
+        self._continue_bodies(parts)
+        left = SLICE_REQUESTS
+        while self._queue and left and (room := min(left, self._room())) > 0:
+            burst = self._queue[0]
+            sent = self._open_easy(burst, room, now, parts) or self._open_hard(burst, now, parts)
+            if not sent:
+                break
+            left -= sent
+            if burst.sent == len(burst.holes):
+                self._queue.popleft()
+        self.more = not left and bool(self._queue)
+        return b"".join(parts)
+
+    def _room(self) -> int:
+        """How many streams may be opened."""
+        ids = (frames.LARGEST_STREAM_ID + 2 - self.next_id) >> 1
+        return min(self._max_streams - len(self._streams.open), ids)
+
+    def _open_easy(self, burst: Burst, room: int, now: float, parts: list[bytes | memoryview]) -> int:
+        """Send up to `room` requests, as long as each fits at once; return how many."""
+        template = burst.template
+        block_start, block_end = template.block_start, template.block_end
+        body_start, body_end = template.body_start, template.body_end
+        block_fixed, body_fixed = len(block_start) + len(block_end), len(body_start) + len(body_end)
+        max_frame, max_body = self._max_frame, min(self._max_frame, self._stream_window)
+        head = frames.HEAD.pack
+        stop = SLICE_OCTETS
+        window = before = self._connection_window
+        stream_id = first = self.next_id
+        for fields, middle in burst.holes[burst.sent : burst.sent + room]:
+            block = block_fixed + len(fields)
+            body = body_fixed + len(middle)
+            if body > window or body > max_body or block > max_frame or not body:
+                break
+            window -= body
+            parts += (
+                head(block << 8 | HEADERS, END_HEADERS, stream_id), block_start, fields, block_end,
+                head(body << 8 | DATA, END_STREAM, stream_id), body_start, middle, body_end,
+            )  # fmt: skip
+            stream_id += 2
+            if before - window > stop:
+                break
+        sent = (stream_id - first) >> 1
+        if sent:
+            lot = Lot.next_of(burst, first, now + self._limits.deadline_seconds)
+            self._streams.open.update(dict.fromkeys(range(first, stream_id, 2), lot))
+            self._connection_window, self.next_id = window, stream_id
+            burst.sent += sent
+        return sent
+
+    def _open_hard(self, burst: Burst, now: float, parts: list[bytes | memoryview]) -> int:
+        """Send the next request whatever its size, its body as far as the windows allow; return how many were
+        sent."""
+        template = burst.template
+        fields, middle = burst.holes[burst.sent]
+        block = template.block_start + fields + template.block_end
+        body = template.body_start + middle + template.body_end
+        if body and self._connection_window <= 0:
+            return 0
+        stream_id = self.next_id
+        lot = self._streams.open[stream_id] = Lot.next_of(
+            burst, stream_id, now + self._limits.deadline_seconds
+        )
+        parts.append(frames.header_frames(stream_id, block, self._max_frame, end_stream=not body))
+        if body:
+            exchange = self._streams.unfinished[stream_id] = self._streams.own(stream_id, lot)
+            exchange.unsent, exchange.window = memoryview(body), self._stream_window
+            self._continue_body(stream_id, exchange, parts)
+        self.next_id += 2
+        burst.sent += 1
+        return 1
+
+    def _continue_bodies(self, parts: list[bytes | memoryview]) -> None:
+        for stream_id, exchange in list(self._streams.unfinished.items()):
+            if self._connection_window <= 0:
+                break
+            self._continue_body(stream_id, exchange, parts)
+
+    def _continue_body(self, stream_id: int, exchange: Exchange, parts: list[bytes | memoryview]) -> None:
+        while exchange.unsent:
+            octets = min(len(exchange.unsent), exchange.window, self._connection_window, self._max_frame)
+            if octets <= 0:
+                return
+            piece, exchange.unsent = exchange.unsent[:octets], exchange.unsent[octets:]
+            exchange.window -= octets
+            self._connection_window -= octets
+            parts += (
+                frames.HEAD.pack(octets << 8 | DATA, 0 if exchange.unsent else END_STREAM, stream_id),
+                piece,
+            )
+        del self._streams.unfinished[stream_id]
+        if not exchange.status:
+            self._streams.open[stream_id] = exchange.lot

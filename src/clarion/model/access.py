@@ -1,0 +1,84 @@
+"""Personal access tokens and roles: the text of a token, what it proves, and what a role may do.
+
+    clr_us-east-1_0123456789abcdef_<64 hex digits of secret><8 hex digits of checksum>
+
+The region is readable so that a call to the wrong region is answered without a look-up, the checksum tells a
+mistyped token from a wrong one, and the secret has 256 bits, so SHA-256 is the right hash to store.
+"""
+
+import hashlib
+import hmac
+import re
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID
+
+TOKEN_LIFETIME_MS = 183 * 86_400_000
+"""Six months after its creation a token expires, used or not."""
+
+TOKEN_LEASE_MS = 14 * 86_400_000
+"""A token that nobody used for two weeks lapses."""
+
+_TOKEN = re.compile(r"clr_([a-z0-9-]{1,32})_([0-9a-f]{16})_([0-9a-f]{64})([0-9a-f]{8})", re.ASCII)
+
+
+class Role(StrEnum):
+    """What a member is in an organization."""
+
+    OWNER = "owner"
+    ADMIN = "admin"
+    USER = "user"
+
+    @property
+    def may_send(self) -> bool:
+        """Only owners and administrators send and list an organization's notifications."""
+        return self is not Role.USER
+
+
+@dataclass(frozen=True, slots=True)
+class TokenText:
+    """The parts of a well-formed token. `key` finds its row, `secret_hash` must equal the stored one."""
+
+    region: str
+    key: str
+    secret_hash: bytes
+
+    def proves(self, stored_hash: bytes) -> bool:
+        """Compare in constant time."""
+        return hmac.compare_digest(self.secret_hash, stored_hash)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who calls, and what they are in the organization that they named."""
+
+    organization_id: int
+    organization: UUID
+    region: str
+    user_id: int
+    user: UUID
+    member_id: int
+    role: Role
+
+
+def mint_token(region: str, random_octets: Callable[[int], bytes]) -> tuple[str, TokenText]:
+    """Make a new token; its text is shown once and never stored."""
+    body = f"clr_{region}_{random_octets(8).hex()}_{random_octets(32).hex()}"
+    text = body + _checksum(body)
+    parsed = parse_token(text)
+    assert parsed is not None
+    return text, parsed
+
+
+def parse_token(text: str) -> TokenText | None:
+    """Take a token apart; None when it is not one, which includes a wrong checksum."""
+    match = _TOKEN.fullmatch(text)
+    if match is None or _checksum(text[:-8]) != match[4]:
+        return None
+    return TokenText(match[1], match[2], hashlib.sha256(bytes.fromhex(match[3])).digest())
+
+
+def _checksum(text: str) -> str:
+    return f"{zlib.crc32(text.encode()):08x}"

@@ -1,0 +1,124 @@
+"""What Clarion refuses, and why: one class per kind of refusal.
+
+Raised by the rules and the services, turned into HTTP by the one table in `api/errors.py`; nothing here
+knows a status code. The tree:
+
+    Refusal
+    ├── Invalid            the request itself is wrong; names every fault with its path
+    ├── TooLarge           more octets than the service takes
+    ├── TooSlow            the request did not arrive in time
+    ├── NotJson            the body is declared to be something other than JSON
+    ├── Unauthenticated    no token, or one that is malformed, unknown, expired, lapsed or revoked
+    ├── Forbidden          a valid token that may not do this
+    ├── NotFound           absent, or hidden from this caller: no difference is made
+    ├── Conflict           the request contradicts what is stored
+    ├── WrongRegion        the organization or the token lives elsewhere; says where
+    └── StoreUnavailable   nothing can be stored right now; nothing was
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that is wrong with a request: where (`content.text`, `emails[3]`, a header, a query) and what."""
+
+    path: str
+    message: str
+
+
+class Refusal(Exception):  # noqa: N818 - a refusal is an answer, not an error of ours
+    """The service declines; `code` is stable and documented, `message` is a plain sentence for people."""
+
+    code = "refused"
+
+    def __init__(self, message: str, *, code: str | None = None, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.code = code or type(self).code
+        self.faults = tuple(faults)
+
+
+class Invalid(Refusal):
+    """The request itself is wrong."""
+
+    code = "invalid_request"
+
+    @classmethod
+    def because(cls, faults: Sequence[Fault]) -> "Invalid":
+        """Make a refusal whose sentence names the first fault and counts the others."""
+        first = faults[0]
+        others = len(faults) - 1
+        more = f" ({others} more in details)" if others else ""
+        where = f"{first.path}: " if first.path else ""
+        return cls(f"{where}{first.message}{more}", faults=faults)
+
+
+class TooLarge(Refusal):
+    """More octets than the service takes."""
+
+    code = "body_too_large"
+
+
+class TooSlow(Refusal):
+    """The request did not arrive in time."""
+
+    code = "body_too_slow"
+
+
+class NotJson(Refusal):
+    """The body is declared to be something other than JSON."""
+
+    code = "not_json"
+
+
+class Unauthenticated(Refusal):
+    """The caller did not prove who they are. The message never says which part was wrong."""
+
+    code = "unauthorized"
+
+    def __init__(self) -> None:
+        super().__init__("Unauthorized")
+
+
+class Forbidden(Refusal):
+    """A valid token that may not do this."""
+
+    code = "forbidden"
+
+
+class NotFound(Refusal):
+    """Absent, or hidden from this caller."""
+
+    code = "not_found"
+
+
+class Conflict(Refusal):
+    """The request contradicts what is stored."""
+
+    code = "conflict"
+
+
+class WrongRegion(Refusal):
+    """The token belongs to another region, and so do the organizations that it can see."""
+
+    code = "wrong_region"
+
+    def __init__(self, region: str, base_url: str | None) -> None:
+        place = f"; call {base_url}" if base_url else ""
+        super().__init__(f"This token belongs to the region {region}{place}.")
+        self.region = region
+        self.base_url = base_url
+
+
+class StoreUnavailable(Refusal):
+    """Nothing can be stored right now, and nothing of this request was."""
+
+    code = "store_unavailable"
+
+    def __init__(self, retry_after_seconds: int = 5) -> None:
+        super().__init__(
+            "The service cannot store anything right now; nothing was accepted. Try again later."
+        )
+        self.retry_after_seconds = retry_after_seconds

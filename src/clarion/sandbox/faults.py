@@ -1,0 +1,40 @@
+"""Faults for all requests, set while the sandbox runs: the service as a whole in trouble.
+
+Set through the page's API, obeyed by the stand-ins. For trouble with a single device see `outcomes.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Mode -> (what its value means, the value when none is given).
+MODES = {
+    "none": ("", 0),
+    "unavailable": ("", 0),
+    "slow": ("milliseconds until an answer", 2000),
+    "goaway": ("requests between two GOAWAY frames", 1000),
+    "drop": ("requests between two lost connections", 1000),
+    "limit": ("concurrent streams per connection", 1),
+}
+HIGHEST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The trouble that all requests meet."""
+
+    mode: str = "none"
+    value: int = 0
+
+
+def fault_of(content: object) -> Fault | str:
+    """Return the fault that a request's JSON asks for, or a sentence that says what is wrong with it."""
+    if not isinstance(content, dict) or content.get("mode") not in MODES:
+        return f"mode must be one of: {', '.join(MODES)}"
+    meaning, usual = MODES[content["mode"]]
+    value = content.get("value")
+    if value is None or not meaning:
+        return Fault(content["mode"], usual)
+    if type(value) is not int or not 1 <= value <= HIGHEST:
+        return f"value ({meaning}) must be a whole number from 1 to {HIGHEST}"
+    return Fault(content["mode"], value)

@@ -1,0 +1,350 @@
+"""A lane: one channel's way to its push service, with its own runs, connections and rests.
+
+`drain` claims runs, cuts them into pages, keeps a few pages in flight and settles what is answered. A lane
+whose service is away, or whose credential is refused, rests; its runs are kept and no other lane notices.
+The worker owns the lanes (`worker.py`).
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+from sqlalchemy import Connection
+
+from clarion.model.delivery import PushKind, backoff_ms, pack_push_id
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Refused, Unavailable, Unknown
+from clarion.model.push import Parcel, Provider, Push
+from clarion.service.push import (
+    MISCONFIGURED_HOLD_MS,
+    TO_SENDING,
+    Answer,
+    Expired,
+    Page,
+    Segment,
+    Settlement,
+    Superseded,
+    cut_pages,
+    decide,
+    settle,
+)
+from clarion.store import channels, deliveries, notifications, runs
+from clarion.store.database import Database
+from clarion.store.notifications import Sending
+from clarion.store.runs import Phase, Run, Target
+
+logger = structlog.get_logger()
+
+PAGES_IN_FLIGHT: Final = 4
+PAGES_UNSETTLED: Final = 40
+"""A page that waits for one silent device does not stop the others, up to this many."""
+
+LEASE_MS: Final = 30_000
+MOST_DOUBTS: Final = 20
+"""From so many doubted addresses in a page on, when they are the majority, the channel is at fault, not the devices."""
+
+Key = tuple[int, int]
+"""A notification across organizations: (organization id, number)."""
+
+
+class Meters(Protocol):
+    """What a lane tells about itself; `telemetry.py` keeps it."""
+
+    def answered(self, provider: str, outcome: str, count: int) -> None:
+        """So many tries ended in this outcome."""
+
+    def handed_off(self, milliseconds: int) -> None:
+        """So long after its release a notification's first page was answered by the push service."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaneContext:
+    """What all lanes of a worker share. `random` answers in [0, 1)."""
+
+    database: Database
+    owner: str
+    clock: Callable[[], int]
+    random: Callable[[], float]
+    meters: Meters
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """Why a lane stops for a while."""
+
+    until: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What a claim brought: whom to offer it to, what to offer, and what is not worth offering any more."""
+
+    targets: list[Target]
+    sendings: dict[Key, Sending]
+    superseded: set[Key]
+
+
+@dataclass(slots=True, eq=False)
+class _OpenPage:
+    """A page on its way; `sendings` tell until when its retries may come."""
+
+    page: Page
+    sendings: dict[Key, Sending]
+    offering: asyncio.Task[None]
+
+
+class Lane:
+    """One channel's way. `drain` is called by one task at a time."""
+
+    def __init__(self, channel_id: int, provider_name: str, provider: Provider, context: LaneContext) -> None:
+        self._channel_id = channel_id
+        self._provider_name = provider_name
+        self._provider = provider
+        self._context = context
+        self._open: list[_OpenPage] = []
+        self._rest: Rest | None = None
+        self._failures = 0
+        self._leases_in_doubt = False
+        self.is_stopping = False
+
+    async def drain(self) -> None:
+        """Claim and send until nothing is due, or the lane must rest or stop.
+
+        Raises StoreUnavailable when the store is away; called again, it settles first what was answered.
+        """
+        try:
+            if self._leases_in_doubt:
+                await self._recover()
+            await self._drain()
+        except Exception:
+            self._leases_in_doubt = True
+            raise
+
+    def stop(self) -> None:
+        """Claim no more; `drain` returns when what is open was settled."""
+        self.is_stopping = True
+
+    async def abandon(self, error: Exception) -> None:
+        """Forget what is open after a fault of ours, and rest, lest the same pushes be repeated in a loop."""
+        for open_page in self._open:
+            open_page.offering.cancel()
+        self._open.clear()
+        rest = Rest(self._context.clock() + MISCONFIGURED_HOLD_MS, f"internal error: {type(error).__name__}")
+        await self._take_rest(rest)
+
+    async def close(self) -> None:
+        """Close the connection; the worker has stopped draining."""
+        await self._provider.close()
+
+    async def _recover(self) -> None:
+        """Settle what was answered when the store was away, and give back what was claimed but never sent."""
+        while self._open:
+            await self._settle_some()
+        await self._context.database.write(runs.release_leases, self._context.owner, self._channel_id)
+        self._leases_in_doubt = False
+
+    async def _drain(self) -> None:
+        obstacle = await self._provider.connect()
+        self._rest = self._rest_for(obstacle) if obstacle is not None else None
+        while self._rest is None and not self.is_stopping:
+            if claimed := await self._claim():
+                await self._send(claimed)
+            elif self._open:
+                await self._settle_some()
+            else:
+                return
+        while self._open:
+            await self._settle_some()
+        if self._rest is not None:
+            await self._take_rest(self._rest)
+
+    async def _take_rest(self, rest: Rest) -> None:
+        await self._context.database.write(_take_rest, self._channel_id, self._context.owner, rest)
+        logger.warning("lane_rests", channel=self._channel_id, reason=rest.reason, until=rest.until)
+
+    # ── Sending ──────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _claim(self) -> list[Run]:
+        now = self._context.clock()
+        return await self._context.database.write(
+            _claim, self._channel_id, self._context.owner, now, now + LEASE_MS
+        )
+
+    async def _send(self, claimed: Sequence[Run]) -> None:
+        """Put the pages of a claim on their way; returns when the last one is, or when the lane must rest."""
+        work = await self._context.database.read(_load, claimed, self._context.clock())
+        for page in cut_pages(claimed, work.targets):
+            while self._is_full():
+                await self._settle_some()
+            if self._rest is not None or self.is_stopping:
+                return
+            offering = asyncio.create_task(self._offer(page, work))
+            self._open.append(_OpenPage(page, work.sendings, offering))
+
+    def _is_full(self) -> bool:
+        in_flight = sum(not open_page.offering.done() for open_page in self._open)
+        return in_flight >= PAGES_IN_FLIGHT or len(self._open) >= PAGES_UNSETTLED
+
+    async def _offer(self, page: Page, work: _Work) -> None:
+        """Offer a page's segments, all at once. What was cancelled since is dropped: this is looked up per page."""
+        keys = {_key(segment.run) for segment in page.segments}
+        cancelled = await self._context.database.read(notifications.find_cancelled, keys)
+        for segment in page.segments:
+            if segment.run.kind is PushKind.ALERT and _key(segment.run) in cancelled:
+                segment.targets, segment.is_cancelled = [], True
+        await asyncio.gather(
+            *(self._offer_segment(segment, work) for segment in page.segments if segment.targets)
+        )
+
+    async def _offer_segment(self, segment: Segment, work: _Work) -> None:
+        sending = work.sendings[_key(segment.run)]
+        if sending.expires_at <= self._context.clock():
+            segment.answers = [Expired()] * len(segment.targets)
+        elif segment.run.phase is Phase.RETRY and _key(segment.run) in work.superseded:
+            segment.answers = [Superseded()] * len(segment.targets)
+        else:
+            segment.answers = await self._offer_targets(segment, sending)
+            if segment.run.phase is Phase.RANGE and segment.run.kind is PushKind.ALERT:
+                self._context.meters.handed_off(self._context.clock() - sending.released_at)
+
+    async def _offer_targets(self, segment: Segment, sending: Sending) -> Sequence[Answer]:
+        live = [target for target in segment.targets if not target.is_retired]
+        outcomes = await self._outcomes(_push(sending, segment.run), live)
+        for name, count in Counter(type(outcome).__name__ for outcome in outcomes).items():
+            self._context.meters.answered(self._provider_name, name.lower(), count)
+        if len(live) == len(segment.targets):
+            return outcomes
+        rest = iter(outcomes)
+        return [Gone("retired") if target.is_retired else next(rest) for target in segment.targets]
+
+    async def _outcomes(self, push: Push, targets: Sequence[Target]) -> list[Outcome]:
+        number = push.number
+        parcels = [
+            Parcel(pack_push_id(number, target.device_id, push.kind), target.address) for target in targets
+        ]
+        try:
+            return await self._provider.send(push, parcels)
+        except Exception as error:  # a fault of ours must not stop the lane, nor lose the push
+            logger.exception("offer_failed", channel=self._channel_id, notification=str(push.notification))
+            return [Unknown(f"internal error: {type(error).__name__}")] * len(parcels)
+
+    # ── Settling ─────────────────────────────────────────────────────────────────────────────────────────
+
+    async def _settle_some(self) -> None:
+        """Wait until a page that may be settled was answered, and settle all such pages in one transaction."""
+        await asyncio.wait([p.offering for p in self._open], return_when=asyncio.FIRST_COMPLETED)
+        while not (ready := self._ready()):
+            in_flight = [p.offering for p in self._open if not p.offering.done()]
+            await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
+        now = self._context.clock()
+        settlements = [
+            self._settlement(segment, open_page.sendings, now)
+            for open_page in ready
+            for segment in open_page.page.segments
+        ]
+        await self._context.database.write(settle, self._context.owner, settlements, now)
+        self._open = [open_page for open_page in self._open if open_page not in ready]
+        self._judge([answer for item in settlements for answer in item.segment.answers])
+
+    def _ready(self) -> list[_OpenPage]:
+        """The answered pages whose runs have no earlier page open: a run is settled in order."""
+        ready, waiting = [], set[int]()
+        for open_page in self._open:
+            run_ids = open_page.page.run_ids
+            if open_page.offering.done() and not run_ids & waiting:
+                ready.append(open_page)
+            else:
+                waiting |= run_ids
+        return ready
+
+    def _settlement(self, segment: Segment, sendings: dict[Key, Sending], now: int) -> Settlement:
+        if not segment.targets:
+            return Settlement(segment, ())
+        expires_at = sendings[_key(segment.run)].expires_at
+        random = self._context.random
+        return Settlement(
+            segment,
+            [
+                decide(answer, target, now=now, expires_at=expires_at, random=random())
+                for target, answer in zip(segment.targets, segment.answers, strict=True)
+            ],
+        )
+
+    # ── Resting ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _judge(self, answers: Sequence[Answer]) -> None:
+        """Decide from settled answers whether the whole lane must rest."""
+        troubles = [a for a in answers if isinstance(a, Misconfigured)]
+        away = [a for a in answers if isinstance(a, Unavailable) and a.whole_service]
+        doubts = [a for a in answers if isinstance(a, Refused) and a.doubts_device]
+        if troubles:
+            self._rest = self._rest_for(troubles[0])
+        elif away and len(away) * 2 >= len(answers):
+            self._rest = self._rest_for(away[0])
+        elif len(doubts) >= MOST_DOUBTS and len(doubts) * 2 > len(answers):
+            self._rest = self._rest_for(
+                Misconfigured(f"{doubts[0].reason} for {len(doubts)} of {len(answers)} devices")
+            )
+        elif any(isinstance(answer, Accepted) for answer in answers):
+            self._failures = 0
+
+    def _rest_for(self, obstacle: Misconfigured | Unavailable) -> Rest:
+        now = self._context.clock()
+        if isinstance(obstacle, Misconfigured):
+            return Rest(now + MISCONFIGURED_HOLD_MS, obstacle.reason)
+        self._failures += 1
+        wait = backoff_ms(self._failures, self._context.random(), first_ms=1_000, most_ms=300_000)
+        asked = int((obstacle.retry_after_seconds or 0) * 1000)
+        return Rest(now + max(wait, asked), obstacle.reason)
+
+
+def _key(run: Run) -> Key:
+    return run.organization_id, run.notification_id
+
+
+def _push(sending: Sending, run: Run) -> Push:
+    return Push(
+        number=sending.id,
+        notification=sending.uuid,
+        organization=sending.organization,
+        solution=sending.solution,
+        content=sending.content,
+        options=sending.options,
+        kind=run.kind,
+        expires_at=sending.expires_at,
+    )
+
+
+def _claim(connection: Connection, channel_id: int, owner: str, now: int, lease_until: int) -> list[Run]:
+    claimed = runs.claim(connection, channel_id, owner, now, lease_until)
+    for organization_id, numbers in _numbers_by_organization(claimed).items():
+        notifications.change_state(connection, organization_id, numbers, TO_SENDING, now)
+    return claimed
+
+
+def _numbers_by_organization(claimed: Sequence[Run]) -> dict[int, list[int]]:
+    numbers: dict[int, list[int]] = {}
+    for run in claimed:
+        if run.phase is Phase.RANGE:
+            numbers.setdefault(run.organization_id, []).append(run.notification_id)
+    return dict(sorted(numbers.items()))
+
+
+def _load(connection: Connection, claimed: Sequence[Run], now: int) -> _Work:
+    sendings = notifications.find_sendings(connection, {_key(run) for run in claimed})
+    superseded = {
+        _key(run)
+        for run in claimed
+        if run.phase is Phase.RETRY
+        and sendings[_key(run)].options.collapse_key is not None
+        and deliveries.is_superseded(connection, *_key(run))
+    }
+    return _Work(runs.find_targets(connection, claimed, now), sendings, superseded)
+
+
+def _take_rest(connection: Connection, channel_id: int, owner: str, rest: Rest) -> None:
+    channels.hold_channel(connection, channel_id, rest.until, rest.reason)
+    runs.release_leases(connection, owner, channel_id)

@@ -1,0 +1,250 @@
+"""Pushing: targets become pages, answers become decisions, a settled page becomes counts and deviations.
+
+The only place that decides about retries; `decide` holds the rules. `service/lane.py` moves the pages.
+
+Killing the worker at any line costs time, never a push: a page is open until `settle` is durable, and an
+open page is offered again under the same ids.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+
+from sqlalchemy import Connection
+
+from clarion.model.delivery import OPEN_STATES, DeliveryState, backoff_ms
+from clarion.model.notification import NotificationState
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Refused, Unavailable, Unknown
+from clarion.store import deliveries, devices, notifications, runs
+from clarion.store.deliveries import Deviation, TallyKey
+from clarion.store.notifications import StateChange
+from clarion.store.runs import Phase, Run, Target
+
+PAGE_DEVICES: Final = 500
+MISCONFIGURED_HOLD_MS: Final = 300_000
+"""A channel whose credential was refused is tried again after this long, or when it was changed."""
+
+TO_SENDING: Final = StateChange(
+    NotificationState.SENDING, (NotificationState.QUEUED, NotificationState.RETRY)
+)
+_UNFINISHED: Final = (NotificationState.QUEUED, NotificationState.SENDING, NotificationState.RETRY)
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """Its time to live ran out before it could be offered."""
+
+    reason: str = "expired"
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """A newer notification with the same collapse key was released: offering this one would undo it."""
+
+    reason: str = "superseded"
+
+
+Answer = Outcome | Expired | Superseded
+"""What became of one try: a provider's outcome, or why no try was made."""
+
+
+@dataclass(slots=True)
+class Segment:
+    """A piece of one run inside a page; `answers` are in the order of `targets` once it was sent."""
+
+    run: Run
+    targets: list[Target]
+    ends_run: bool
+    answers: Sequence[Answer] = ()
+    is_cancelled: bool = False
+
+
+@dataclass(slots=True)
+class Page:
+    """Some five hundred devices that are offered together and settled together."""
+
+    segments: list[Segment] = field(default_factory=list)
+
+    @property
+    def run_ids(self) -> set[int]:
+        """The runs that this page settles a part of."""
+        return {segment.run.id for segment in self.segments}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from an answer. `state` is None for a plain success, which is only counted."""
+
+    count: str | None
+    state: DeliveryState | None
+    reason: str = ""
+    due_at: int | None = None
+
+
+def cut_pages(claimed: Sequence[Run], targets: Sequence[Target]) -> Iterator[Page]:
+    """Cut targets, which are in the order of `find_targets`, into pages; every run ends in exactly one segment."""
+    by_run = {run_id: list(group) for run_id, group in groupby(targets, key=attrgetter("run_id"))}
+    page, room = Page(), PAGE_DEVICES
+    for run in claimed:
+        rest = by_run.get(run.id, [])
+        while True:
+            piece, rest = rest[:room], rest[room:]
+            page.segments.append(Segment(run, piece, ends_run=not rest))
+            room -= len(piece)
+            if room <= 0:
+                yield page
+                page, room = Page(), PAGE_DEVICES
+            if not rest:
+                break
+    if page.segments:
+        yield page
+
+
+def decide(answer: Answer, target: Target, *, now: int, expires_at: int, random: float) -> Decision:
+    """What follows from an answer for one device. A retry never comes after the push has expired."""
+    match answer:
+        case Accepted():
+            return Decision("accepted", None)
+        case Gone(reason=reason):
+            return Decision("gone", DeliveryState.GONE, reason)
+        case Refused(reason=reason):
+            return Decision("refused", DeliveryState.REFUSED, reason)
+        case Superseded(reason=reason):
+            return Decision("superseded", DeliveryState.SUPERSEDED, reason)
+        case Expired(reason=reason):
+            return Decision("expired", DeliveryState.EXPIRED, reason)
+        case Misconfigured(reason=reason):
+            state, wait = DeliveryState.RETRY, MISCONFIGURED_HOLD_MS
+        case Unavailable(reason=reason, retry_after_seconds=seconds):
+            state = DeliveryState.RETRY
+            wait = backoff_ms(target.attempts + 1, random) if seconds is None else int(seconds * 1000)
+        case Unknown(reason=reason):
+            state, wait = DeliveryState.UNKNOWN, backoff_ms(target.attempts + 1, random)
+    if now + wait >= expires_at:
+        return Decision("expired", DeliveryState.EXPIRED, reason)
+    return Decision(None, state, reason, now + wait)
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A sent segment with the decisions for its targets."""
+
+    segment: Segment
+    decisions: Sequence[Decision]
+
+
+def settle(connection: Connection, owner: str, settlements: Sequence[Settlement], now: int) -> None:
+    """Make sent segments durable, in the order in which their runs were cut; what lost its lease is left alone."""
+    owned = runs.lock_owned(connection, owner, {item.segment.run.id for item in settlements})
+    mine = [item for item in settlements if item.segment.run.id in owned]
+    counts: dict[TallyKey, Counter[str]] = {}
+    for item in mine:
+        run = item.segment.run
+        key = TallyKey(run.organization_id, run.notification_id, run.channel_id, run.kind)
+        _count(counts.setdefault(key, Counter()), item)
+        _keep_deviations(connection, item, now)
+        _judge_devices(connection, item, now)
+    deliveries.add_counts(connection, counts)
+    ended = _move_runs(connection, mine, now)
+    _conclude(connection, ended, now)
+
+
+def _count(count: Counter[str], item: Settlement) -> None:
+    for target, decision in zip(item.segment.targets, item.decisions, strict=True):
+        if decision.count is not None:
+            count[decision.count] += 1
+        if target.attempts:
+            count["retried"] += 1
+        if target.was_unknown:
+            count["repeats"] += 1
+
+
+def _keep_deviations(connection: Connection, item: Settlement, now: int) -> None:
+    """Write what deviates. What expired before its first try is a whole range: it is counted, not listed."""
+    segment = item.segment
+    is_retry = segment.run.phase is Phase.RETRY
+    deviations, accepted = [], []
+    for target, answer, decision in zip(segment.targets, segment.answers, item.decisions, strict=True):
+        if decision.state is None:
+            accepted.append(target.device_id)
+        elif is_retry or not isinstance(answer, Expired):
+            deviations.append(
+                Deviation(
+                    target.device_id, decision.state, target.attempts + 1, decision.reason, decision.due_at
+                )
+            )
+    open_again = [d.due_at for d in deviations if d.state in OPEN_STATES and d.due_at is not None]
+    if open_again and not is_retry:
+        runs.schedule_retry(connection, segment.run, min(open_again))
+    deliveries.keep_deviations(connection, segment.run, deviations, now)
+    if is_retry:
+        deliveries.forget_deviations(connection, segment.run, accepted)
+
+
+def _judge_devices(connection: Connection, item: Settlement, now: int) -> None:
+    """Retire devices that are gone, and note a strike against those whose address was doubted."""
+    organization_id = item.segment.run.organization_id
+    for target, answer in zip(item.segment.targets, item.segment.answers, strict=True):
+        match answer:
+            case Gone(reason=reason, since=since) if not target.is_retired:
+                devices.retire_device(connection, organization_id, target.device_id, reason, now, since)
+            case Refused(reason=reason, doubts_device=True):
+                devices.strike_device(connection, organization_id, target.device_id, reason, now)
+
+
+def _move_runs(connection: Connection, settlements: Sequence[Settlement], now: int) -> list[Run]:
+    """Move the runs on to where they are settled; returns those that ended."""
+    ended: list[Run] = []
+    for item in settlements:
+        segment = item.segment
+        if segment.is_cancelled:
+            ended.append(segment.run)
+        elif segment.ends_run and segment.run.phase is Phase.RETRY:
+            due_at = deliveries.next_due(connection, segment.run)
+            if due_at is None:
+                ended.append(segment.run)
+            else:
+                runs.give_back(connection, [segment.run.id], max(due_at, now))
+        elif segment.ends_run:
+            ended.append(segment.run)
+        elif segment.targets and segment.run.phase is Phase.RANGE:
+            runs.advance(connection, segment.run.id, segment.targets[-1])
+    if ended:
+        runs.finish(connection, [run.id for run in ended])
+    return ended
+
+
+def _conclude(connection: Connection, ended: Iterable[Run], now: int) -> None:
+    """Give notifications without further runs their last state; only retries remaining is a state of its own."""
+    by_organization = attrgetter("organization_id")
+    for organization_id, group in groupby(sorted(ended, key=by_organization), key=by_organization):
+        numbers = sorted({run.notification_id for run in group})
+        notifications.lock(connection, organization_id, numbers)
+        phases = runs.remaining_phases(connection, organization_id, numbers)
+        counted = deliveries.count_devices(connection, organization_id, numbers)
+        for target, some in _by_state(numbers, phases, counted).items():
+            notifications.change_state(
+                connection, organization_id, some, StateChange(target, _UNFINISHED), now
+            )
+
+
+def _by_state(
+    numbers: Sequence[int], phases: dict[int, set[Phase]], counted: dict[int, tuple[int, int]]
+) -> dict[NotificationState, list[int]]:
+    states: dict[NotificationState, list[int]] = {}
+    for number in numbers:
+        remaining = phases.get(number, set())
+        if Phase.RANGE in remaining:
+            continue
+        accepted, tried = counted.get(number, (0, 0))
+        if remaining:
+            state = NotificationState.RETRY
+        elif tried and not accepted:
+            state = NotificationState.FAILED
+        else:
+            state = NotificationState.SENT
+        states.setdefault(state, []).append(number)
+    return states

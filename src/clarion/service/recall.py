@@ -1,0 +1,46 @@
+"""Recalling: what is not yet sent is not sent, inbox copies vanish, banners are withdrawn.
+
+Called by the door for DELETE. The push pages look at the state before each page, so a recall stops a
+broadcast in its middle.
+"""
+
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from clarion.model.access import Access
+from clarion.model.delivery import PushKind
+from clarion.model.errors import NotFound
+from clarion.store import deliveries, notifications, runs, streams
+
+OPEN_PAGES_MS: Final = 12_000
+"""By then every page that was in flight at the recall has been answered or given up."""
+
+
+def recall(connection: Connection, access: Access, uuid: UUID, now: int) -> None:
+    """Cancel a notification for everybody; recalling it again changes nothing. Raises NotFound."""
+    organization_id = access.organization_id
+    found = notifications.find_notification(connection, organization_id, uuid)
+    if found is None:
+        raise NotFound("There is no such notification in this organization.")
+    if not notifications.cancel(connection, organization_id, found.id, access.user_id, now):
+        return
+    released_into = streams.streams_of(connection, organization_id, found.id)
+    if released_into:
+        _, seq = notifications.take_numbers(connection, organization_id, 0, 1)
+        entries = [(stream, seq + 1, found.id) for stream in released_into]
+        streams.add_entries(connection, organization_id, streams.EntryKind.RECALL, entries)
+        _withdraw_banners(connection, organization_id, found.id, now)
+
+
+def _withdraw_banners(connection: Connection, organization_id: int, number: int, now: int) -> None:
+    """Drop what waits, and send a withdrawal on every channel that took the alert, after the pages in flight."""
+    in_flight = runs.drop_unclaimed(connection, organization_id, number, now)
+    channels = {*in_flight, *deliveries.channels_that_took(connection, organization_id, number)}
+    due_at = now + OPEN_PAGES_MS if in_flight else now
+    withdrawals = [
+        runs.NewRun(number, channel, runs.UNKNOWN_REACH, due_at, PushKind.WITHDRAWAL)
+        for channel in sorted(channels)
+    ]
+    runs.add_runs(connection, organization_id, withdrawals)

@@ -1,0 +1,152 @@
+"""What became of pushes: counts per notification and channel, and a row per device that deviates.
+
+Success is the default: it is counted and has no row, so a million devices write hundreds of rows. Called by
+`service/push.py` when a page is settled; only settled pages count.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, func, select
+
+from clarion.model.delivery import OPEN_STATES, DeliveryState, PushKind
+from clarion.store.runs import Run
+from clarion.store.schema import deliveries, notifications, push_tallies
+from clarion.store.upsert import insert_or_update
+
+COUNTS = ("accepted", "refused", "gone", "expired", "superseded", "retried", "repeats")
+"""What a tally counts: devices by their final state, tries beyond the first, and possible repeats."""
+
+
+class TallyKey(NamedTuple):
+    """What one tally is about."""
+
+    organization_id: int
+    notification_id: int
+    channel_id: int
+    kind: PushKind
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """A delivery that is not simply accepted. `due_at` is set for the open states only."""
+
+    device_id: int
+    state: DeliveryState
+    attempts: int
+    reason: str
+    due_at: int | None = None
+
+
+def add_counts(connection: Connection, counts: Mapping[TallyKey, Counter[str]]) -> None:
+    """Add to tallies, in the order of their keys, so that two workers never wait for each other."""
+    for key in sorted(counts):
+        statement = insert_or_update(connection, push_tallies).values(
+            **key._asdict(), **{name: counts[key][name] for name in COUNTS}
+        )
+        connection.execute(
+            statement.on_conflict_do_update(
+                index_elements=list(TallyKey._fields),
+                set_={name: push_tallies.c[name] + statement.excluded[name] for name in COUNTS},
+            )
+        )
+
+
+def keep_deviations(connection: Connection, run: Run, deviations: Sequence[Deviation], now: int) -> None:
+    """Write or overwrite the rows of deliveries that deviate."""
+    if not deviations:
+        return
+    statement = insert_or_update(connection, deliveries)
+    changing = ("state", "attempts", "reason", "due_at", "updated_at")
+    statement = statement.on_conflict_do_update(
+        index_elements=["organization_id", "notification_id", "device_id", "kind"],
+        set_={name: statement.excluded[name] for name in changing},
+    )
+    rows = [
+        {
+            "organization_id": run.organization_id,
+            "notification_id": run.notification_id,
+            "device_id": deviation.device_id,
+            "kind": run.kind,
+            "channel_id": run.channel_id,
+            "state": deviation.state,
+            "attempts": deviation.attempts,
+            "reason": deviation.reason,
+            "due_at": deviation.due_at,
+            "updated_at": now,
+        }
+        for deviation in deviations
+    ]
+    connection.execute(statement, rows)
+
+
+def forget_deviations(connection: Connection, run: Run, device_ids: Sequence[int]) -> None:
+    """Remove the rows of deliveries that were accepted after all."""
+    if device_ids:
+        connection.execute(
+            delete(deliveries).where(
+                deliveries.c.organization_id == run.organization_id,
+                deliveries.c.notification_id == run.notification_id,
+                deliveries.c.kind == run.kind,
+                deliveries.c.device_id.in_(device_ids),
+            )
+        )
+
+
+def next_due(connection: Connection, run: Run) -> int | None:
+    """When the next retry of a notification on a channel is due; None when none is open."""
+    return connection.scalar(
+        select(func.min(deliveries.c.due_at)).where(
+            deliveries.c.organization_id == run.organization_id,
+            deliveries.c.notification_id == run.notification_id,
+            deliveries.c.channel_id == run.channel_id,
+            deliveries.c.kind == run.kind,
+            deliveries.c.state.in_(OPEN_STATES),
+        )
+    )
+
+
+def count_devices(
+    connection: Connection, organization_id: int, notification_ids: Iterable[int]
+) -> dict[int, tuple[int, int]]:
+    """By notification: how many devices accepted its alert, and how many were tried in all."""
+    tried = push_tallies.c.accepted + push_tallies.c.refused + push_tallies.c.gone + push_tallies.c.expired
+    query = (
+        select(push_tallies.c.notification_id, func.sum(push_tallies.c.accepted), func.sum(tried))
+        .where(
+            push_tallies.c.organization_id == organization_id,
+            push_tallies.c.notification_id.in_(list(notification_ids)),
+            push_tallies.c.kind == PushKind.ALERT,
+        )
+        .group_by(push_tallies.c.notification_id)
+    )
+    return {number: (int(accepted), int(all_)) for number, accepted, all_ in connection.execute(query)}
+
+
+def channels_that_took(connection: Connection, organization_id: int, notification_id: int) -> list[int]:
+    """The channels on which a page of the alert was settled."""
+    query = select(push_tallies.c.channel_id).where(
+        push_tallies.c.organization_id == organization_id,
+        push_tallies.c.notification_id == notification_id,
+        push_tallies.c.kind == PushKind.ALERT,
+    )
+    return list(connection.scalars(query))
+
+
+def is_superseded(connection: Connection, organization_id: int, notification_id: int) -> bool:
+    """Whether a newer notification with the same collapse key was released."""
+    newer = notifications.alias("newer")
+    query = select(
+        select(newer.c.id)
+        .join(
+            notifications,
+            (notifications.c.organization_id == newer.c.organization_id)
+            & (notifications.c.collapse_key == newer.c.collapse_key)
+            & (notifications.c.seq < newer.c.seq),
+        )
+        .where(newer.c.organization_id == organization_id, notifications.c.id == notification_id)
+        .exists()
+    )
+    return bool(connection.scalar(query))

@@ -1,0 +1,314 @@
+"""Notifications as rows: written in batches, read one by one or as a page.
+
+Called by the services. The order of numbers is the order of commits: both counters of an organization are
+raised by one UPDATE whose row lock lasts until the transaction ends, so "everything after my watermark"
+never skips a row. A database sequence or a timestamp does skip rows.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Select, and_, insert, literal_column, or_, select, update
+
+from clarion.model.audience import Scope
+from clarion.model.notification import Content, Notification, NotificationState, Options, Priority
+from clarion.store.schema import notifications, organizations, solutions, users
+
+_creators = users.alias("creators")
+_updaters = users.alias("updaters")
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A move of a notification's state, and the states from which it is allowed."""
+
+    target: NotificationState
+    sources: tuple[NotificationState, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A scheduled notification whose moment has come."""
+
+    organization_id: int
+    id: int
+    scope: Scope
+    solution_id: int | None
+    streams: tuple[int, ...]
+    options: Options
+
+
+def take_numbers(connection: Connection, organization_id: int, count: int, releases: int) -> tuple[int, int]:
+    """Take `count` notification ids and `releases` release numbers; returns the last of each before these.
+
+    Locks the organization's counters until the transaction ends.
+    """
+    last_notification, last_seq = connection.execute(
+        update(organizations)
+        .where(organizations.c.id == organization_id)
+        .values(
+            last_notification=organizations.c.last_notification + count,
+            last_seq=organizations.c.last_seq + releases,
+        )
+        .returning(organizations.c.last_notification, organizations.c.last_seq)
+    ).one()
+    return last_notification - count, last_seq - releases
+
+
+def add_notifications(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows made with `to_row`."""
+    connection.execute(insert(notifications), rows)
+
+
+def to_row(notification: Notification, organization_id: int, user_id: int, solution_id: int | None,
+           streams: Sequence[int]) -> dict[str, Any]:  # fmt: skip
+    """The row of a notification that is not released yet."""
+    return {
+        "organization_id": organization_id,
+        "id": notification.id,
+        "uuid": notification.uuid,
+        "scope": notification.scope,
+        "solution_id": solution_id,
+        "emails": None if notification.emails is None else json.dumps(notification.emails),
+        "groups": None if notification.groups is None else json.dumps(notification.groups),
+        "audience": json.dumps(streams),
+        "content": json.dumps(asdict(notification.content)),
+        "options": json.dumps(asdict(notification.options)),
+        "description": notification.description,
+        "state": notification.state,
+        "collapse_key": notification.options.collapse_key,
+        "start_at": notification.start_at,
+        "expires_at": notification.start_at + notification.options.ttl_seconds * 1000,
+        "seq": None,
+        "released_at": None,
+        "last_device_id": None,
+        "created_at": notification.created_at,
+        "created_by": user_id,
+        "updated_at": notification.updated_at,
+        "updated_by": user_id,
+    }
+
+
+def find_notification(connection: Connection, organization_id: int, uuid: UUID) -> Notification | None:
+    """One notification of an organization."""
+    row = connection.execute(_select(organization_id).where(notifications.c.uuid == uuid)).one_or_none()
+    return None if row is None else _from_row(row)
+
+
+def find_notification_by_id(connection: Connection, organization_id: int, number: int) -> Notification:
+    """One notification by its number in the organization, which must exist."""
+    return _from_row(connection.execute(_select(organization_id).where(notifications.c.id == number)).one())
+
+
+def list_notifications(
+    connection: Connection, organization_id: int, limit: int, before: int | None
+) -> list[Notification]:
+    """The newest first; `before` is the number where the last page ended."""
+    query = _select(organization_id).order_by(notifications.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(notifications.c.id < before)
+    return [_from_row(row) for row in connection.execute(query)]
+
+
+def has_waiting(connection: Connection, now: int) -> bool:
+    """Whether a scheduled notification's moment has come."""
+    return bool(connection.scalar(select(select(notifications.c.id).where(_is_waiting(now)).exists())))
+
+
+def find_waiting(connection: Connection, now: int, limit: int) -> list[Waiting]:
+    """Scheduled notifications whose moment has come; locked, so that one worker releases each."""
+    query = (
+        select(
+            notifications.c.organization_id,
+            notifications.c.id,
+            notifications.c.scope,
+            notifications.c.solution_id,
+            notifications.c.audience,
+            notifications.c.options,
+        )
+        .where(_is_waiting(now))
+        .order_by(notifications.c.organization_id, notifications.c.start_at, notifications.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    return [
+        Waiting(row.organization_id, row.id, Scope(row.scope), row.solution_id,
+                tuple(json.loads(row.audience)), options_from_json(row.options))
+        for row in connection.execute(query)
+    ]  # fmt: skip
+
+
+def mark_released(connection: Connection, organization_id: int, number: int, columns: dict[str, Any]) -> None:
+    """Give a scheduled notification its place in the release order."""
+    connection.execute(
+        update(notifications)
+        .where(notifications.c.organization_id == organization_id, notifications.c.id == number)
+        .values(**columns)
+    )
+
+
+def change_state(
+    connection: Connection, organization_id: int, numbers: Sequence[int], change: StateChange, now: int
+) -> int:
+    """Move notifications on, guarded by the states that they may come from; returns how many moved."""
+    return connection.execute(
+        update(notifications)
+        .where(
+            notifications.c.organization_id == organization_id,
+            notifications.c.id.in_(numbers),
+            notifications.c.state.in_(change.sources),
+        )
+        .values(state=change.target, updated_at=now)
+    ).rowcount
+
+
+def cancel(connection: Connection, organization_id: int, number: int, user_id: int, now: int) -> bool:
+    """Cancel a notification, whatever its state; False when it already was."""
+    cancelled = connection.execute(
+        update(notifications)
+        .where(
+            notifications.c.organization_id == organization_id,
+            notifications.c.id == number,
+            notifications.c.state != NotificationState.CANCELLED,
+        )
+        .values(state=NotificationState.CANCELLED, updated_at=now, updated_by=user_id)
+    )
+    return cancelled.rowcount > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A released notification as the worker sends it."""
+
+    organization_id: int
+    id: int
+    uuid: UUID
+    organization: UUID
+    solution: UUID | None
+    content: Content
+    options: Options
+    expires_at: int
+    released_at: int
+
+
+def find_sendings(
+    connection: Connection, keys: Collection[tuple[int, int]]
+) -> dict[tuple[int, int], Sending]:
+    """Released notifications by (organization id, number)."""
+    query = (
+        select(
+            notifications.c.organization_id,
+            notifications.c.id,
+            notifications.c.uuid,
+            organizations.c.uuid,
+            solutions.c.uuid,
+            notifications.c.content,
+            notifications.c.options,
+            notifications.c.expires_at,
+            notifications.c.released_at,
+        )
+        .join(organizations, organizations.c.id == notifications.c.organization_id)
+        .outerjoin(solutions, solutions.c.id == notifications.c.solution_id)
+        .where(_among(keys))
+    )
+    rows = connection.execute(query)
+    return {
+        (row[0], row[1]): Sending(
+            *row[:5], content_from_json(row[5]), options_from_json(row[6]), row[7], row[8]
+        )
+        for row in rows
+    }
+
+
+def find_cancelled(connection: Connection, keys: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+    """Which of these (organization id, number) were cancelled."""
+    query = select(notifications.c.organization_id, notifications.c.id).where(
+        _among(keys), notifications.c.state == NotificationState.CANCELLED
+    )
+    return {(organization_id, number) for organization_id, number in connection.execute(query)}
+
+
+def lock(connection: Connection, organization_id: int, numbers: Sequence[int]) -> None:
+    """Lock notifications until the transaction ends, so that of two workers one sees the other's last run."""
+    connection.execute(
+        select(notifications.c.id)
+        .where(notifications.c.organization_id == organization_id, notifications.c.id.in_(numbers))
+        .order_by(notifications.c.id)
+        .with_for_update()
+    ).all()
+
+
+def options_from_json(text: str) -> Options:
+    """Read options as `to_row` wrote them."""
+    values = json.loads(text)
+    return Options(**{**values, "priority": Priority(values["priority"])})
+
+
+def content_from_json(text: str) -> Content:
+    """Read content as `to_row` wrote it."""
+    return Content(**json.loads(text))
+
+
+def _is_waiting(now: int) -> ColumnElement[bool]:
+    """Spelt as the partial index has it, so that it serves."""
+    return and_(
+        notifications.c.seq.is_(None),
+        notifications.c.state == literal_column("'queued'"),
+        notifications.c.start_at <= now,
+    )
+
+
+def _among(keys: Collection[tuple[int, int]]) -> ColumnElement[bool]:
+    """One comparison per organization: keys of one batch nearly always share it."""
+    numbers: dict[int, list[int]] = {}
+    for organization_id, number in keys:
+        numbers.setdefault(organization_id, []).append(number)
+    return or_(
+        *(
+            (notifications.c.organization_id == organization_id) & notifications.c.id.in_(some)
+            for organization_id, some in numbers.items()
+        )
+    )
+
+
+def _select(organization_id: int) -> Select[Any]:
+    return (
+        select(
+            notifications,
+            organizations.c.uuid.label("organization_uuid"),
+            organizations.c.region,
+            solutions.c.uuid.label("solution_uuid"),
+            _creators.c.uuid.label("creator"),
+            _updaters.c.uuid.label("updater"),
+        )
+        .join(organizations, organizations.c.id == notifications.c.organization_id)
+        .outerjoin(solutions, solutions.c.id == notifications.c.solution_id)
+        .join(_creators, _creators.c.id == notifications.c.created_by)
+        .join(_updaters, _updaters.c.id == notifications.c.updated_by)
+        .where(notifications.c.organization_id == organization_id)
+    )
+
+
+def _from_row(row: Any) -> Notification:
+    return Notification(
+        organization=row.organization_uuid,
+        region=row.region,
+        uuid=row.uuid,
+        id=row.id,
+        scope=Scope(row.scope),
+        content=content_from_json(row.content),
+        state=NotificationState(row.state),
+        start_at=row.start_at,
+        created_at=row.created_at,
+        created_by=row.creator,
+        updated_at=row.updated_at,
+        updated_by=row.updater,
+        emails=None if row.emails is None else tuple(json.loads(row.emails)),
+        groups=None if row.groups is None else tuple(json.loads(row.groups)),
+        solution=row.solution_uuid,
+        description=row.description,
+        options=options_from_json(row.options),
+    )

@@ -1,0 +1,398 @@
+"""Push runs: what is still to be offered to the push services, claimed under a lease.
+
+A run is (notification, channel, range of members). It is born whole; whoever claims it takes the first
+members and puts the rest back behind the runs that wait, so a broadcast never stands in the way of a single
+push. A run in the phase `retry` stands for the deliveries of its notification that are due again.
+
+Guarded by the lease: a worker that lost it changes nothing. A settled range moves `after_member_id` and
+`after_device_id`; killing a worker therefore offers again exactly the pages that were open.
+
+Lock order on PostgreSQL: runs, then deliveries and tallies, then notifications.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any, Final
+
+from sqlalchemy import Connection, case, delete, func, insert, select, update
+
+from clarion.model.delivery import OPEN_STATES, DeliveryState, PushKind
+from clarion.store.schema import deliveries, devices, memberships, notifications, push_runs, stream_entries
+from clarion.store.streams import EntryKind
+from clarion.store.upsert import insert_or_update
+
+MOST_RUNS: Final = 200
+"""How many small runs one claim takes at most."""
+
+MOST_REACH: Final = 2_000
+"""How many members one claim covers at most, per stream."""
+
+UNKNOWN_REACH: Final = 1 << 40
+"""The reach of an audience whose size is not known: larger than any claim."""
+
+
+class Phase(StrEnum):
+    """Whether a run walks through members or through deliveries that are due again."""
+
+    RANGE = "range"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A run to be born: `reach` is the most members that it can have."""
+
+    notification_id: int
+    channel_id: int
+    reach: int
+    due_at: int
+    kind: PushKind = PushKind.ALERT
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A claimed run."""
+
+    id: int
+    organization_id: int
+    notification_id: int
+    channel_id: int
+    kind: PushKind
+    phase: Phase
+    after_member_id: int
+    last_member_id: int | None
+    reach: int
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One device that a run offers its push to. `attempts` counts earlier tries, `was_unknown` tells of the last."""
+
+    run_id: int
+    member_id: int
+    device_id: int
+    address: str
+    attempts: int = 0
+    was_unknown: bool = False
+    is_retired: bool = False
+
+
+def add_runs(connection: Connection, organization_id: int, new: Sequence[NewRun]) -> None:
+    """Let runs be born, whole."""
+    rows = [
+        {
+            "organization_id": organization_id,
+            "notification_id": run.notification_id,
+            "channel_id": run.channel_id,
+            "kind": run.kind,
+            "phase": Phase.RANGE,
+            "reach": run.reach,
+            "due_at": run.due_at,
+        }
+        for run in new
+    ]
+    if rows:
+        connection.execute(insert(push_runs), rows)
+
+
+def schedule_retry(connection: Connection, run: Run, due_at: int) -> None:
+    """See to it that the retries of a notification on a channel are looked at no later than `due_at`."""
+    statement = insert_or_update(connection, push_runs).values(
+        organization_id=run.organization_id,
+        notification_id=run.notification_id,
+        channel_id=run.channel_id,
+        kind=run.kind,
+        phase=Phase.RETRY,
+        reach=MOST_REACH,
+        due_at=due_at,
+    )
+    earlier = case(
+        (statement.excluded.due_at < push_runs.c.due_at, statement.excluded.due_at), else_=push_runs.c.due_at
+    )
+    connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["organization_id", "notification_id", "channel_id", "kind"],
+            index_where=push_runs.c.phase == "retry",
+            set_={"due_at": earlier},
+        )
+    )
+
+
+# ── Claiming ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def claim(connection: Connection, channel_id: int, owner: str, now: int, lease_until: int) -> list[Run]:
+    """Take one large run's beginning, or many small runs, of a channel; empty when nothing is due."""
+    taken = _first_within_reach(_due(connection, channel_id, now))
+    if not taken:
+        return []
+    connection.execute(
+        update(push_runs)
+        .where(push_runs.c.id.in_([run.id for run in taken]))
+        .values(lease_owner=owner, lease_until=lease_until)
+    )
+    return [_split(connection, run, now) if run.reach > MOST_REACH else run for run in taken]
+
+
+def _due(connection: Connection, channel_id: int, now: int) -> list[Run]:
+    query = (
+        select(
+            push_runs.c.id,
+            push_runs.c.organization_id,
+            push_runs.c.notification_id,
+            push_runs.c.channel_id,
+            push_runs.c.kind,
+            push_runs.c.phase,
+            push_runs.c.after_member_id,
+            push_runs.c.last_member_id,
+            push_runs.c.reach,
+        )
+        .where(
+            push_runs.c.channel_id == channel_id, push_runs.c.due_at <= now, push_runs.c.lease_until <= now
+        )
+        .order_by(push_runs.c.due_at, push_runs.c.id)
+        .limit(MOST_RUNS)
+        .with_for_update(skip_locked=True)
+    )
+    return [Run(*row[:4], PushKind(row[4]), Phase(row[5]), *row[6:]) for row in connection.execute(query)]
+
+
+def _first_within_reach(due: Sequence[Run]) -> list[Run]:
+    taken: list[Run] = []
+    reach = 0
+    for run in due:
+        reach += min(run.reach, MOST_REACH)
+        if taken and reach > MOST_REACH:
+            break
+        taken.append(run)
+    return taken
+
+
+def _split(connection: Connection, run: Run, now: int) -> Run:
+    """Keep the first members of a run and put the rest back behind the runs that wait."""
+    last = _member_at(connection, run, MOST_REACH)
+    if last is None or (run.last_member_id is not None and last >= run.last_member_id):
+        return run
+    connection.execute(update(push_runs).where(push_runs.c.id == run.id).values(last_member_id=last))
+    connection.execute(
+        insert(push_runs).values(
+            organization_id=run.organization_id,
+            notification_id=run.notification_id,
+            channel_id=run.channel_id,
+            kind=run.kind,
+            phase=Phase.RANGE,
+            after_member_id=last,
+            last_member_id=run.last_member_id,
+            reach=run.reach,
+            due_at=now,
+        )
+    )
+    return Run(run.id, run.organization_id, run.notification_id, run.channel_id, run.kind, run.phase,
+               run.after_member_id, last, run.reach)  # fmt: skip
+
+
+def _member_at(connection: Connection, run: Run, distance: int) -> int | None:
+    """The nearest member that lies `distance` members on in one of the run's streams; None when none is so long."""
+    entry = stream_entries.alias("entry")
+    in_stream = (
+        select(memberships.c.member_id)
+        .where(
+            memberships.c.organization_id == entry.c.organization_id,
+            memberships.c.stream_id == entry.c.stream_id,
+            memberships.c.member_id > run.after_member_id,
+        )
+        .order_by(memberships.c.member_id)
+        .offset(distance - 1)
+        .limit(1)
+        .correlate(entry)
+        .scalar_subquery()
+    )
+    query = select(func.min(in_stream)).where(
+        entry.c.organization_id == run.organization_id,
+        entry.c.notification_id == run.notification_id,
+        entry.c.kind == EntryKind.RELEASE,
+    )
+    return connection.scalar(query)
+
+
+def find_targets(connection: Connection, claimed: Sequence[Run], now: int) -> list[Target]:
+    """Whom the claimed runs address, ordered by run, member and device; every device once per run."""
+    ranges = [run.id for run in claimed if run.phase is Phase.RANGE]
+    retries = [run.id for run in claimed if run.phase is Phase.RETRY]
+    targets: list[Target] = []
+    if ranges:
+        targets += [Target(*row) for row in connection.execute(_range_targets(ranges))]
+    if retries:
+        targets += [
+            Target(*row[:5], row.state == DeliveryState.UNKNOWN, row.retired_at is not None)
+            for row in connection.execute(_retry_targets(retries, now))
+        ]
+    return targets
+
+
+def _range_targets(run_ids: Sequence[int]) -> Any:
+    """Distinct devices over the union of the streams: both memberships of one person fall into one range."""
+    stay = memberships.c
+    device = devices.c
+    return (
+        select(push_runs.c.id, device.member_id, device.id, device.address)
+        .join(
+            notifications,
+            (notifications.c.organization_id == push_runs.c.organization_id)
+            & (notifications.c.id == push_runs.c.notification_id),
+        )
+        .join(
+            stream_entries,
+            (stream_entries.c.organization_id == push_runs.c.organization_id)
+            & (stream_entries.c.notification_id == push_runs.c.notification_id)
+            & (stream_entries.c.kind == EntryKind.RELEASE),
+        )
+        .join(
+            memberships,
+            (stay.organization_id == push_runs.c.organization_id)
+            & (stay.stream_id == stream_entries.c.stream_id)
+            & (stay.member_id >= push_runs.c.after_member_id)
+            & (stay.member_id <= func.coalesce(push_runs.c.last_member_id, _NO_LIMIT))
+            & (stay.joined_seq < notifications.c.seq)
+            & (func.coalesce(stay.left_seq, _NO_LIMIT) >= notifications.c.seq),
+        )
+        .join(
+            devices,
+            (device.organization_id == push_runs.c.organization_id)
+            & (device.member_id == stay.member_id)
+            & (device.channel_id == push_runs.c.channel_id)
+            & (device.id <= notifications.c.last_device_id)
+            & device.retired_at.is_(None),
+        )
+        .where(
+            push_runs.c.id.in_(run_ids),
+            (device.member_id > push_runs.c.after_member_id) | (device.id > push_runs.c.after_device_id),
+        )
+        .distinct()
+        .order_by(push_runs.c.id, device.member_id, device.id)
+    )
+
+
+_NO_LIMIT: Final = (1 << 63) - 1
+
+
+def _retry_targets(run_ids: Sequence[int], now: int) -> Any:
+    """The deliveries of these runs that are due again, the longest due first."""
+    return (
+        select(
+            push_runs.c.id,
+            devices.c.member_id,
+            devices.c.id,
+            devices.c.address,
+            deliveries.c.attempts,
+            deliveries.c.state,
+            devices.c.retired_at,
+        )
+        .join(
+            deliveries,
+            (deliveries.c.organization_id == push_runs.c.organization_id)
+            & (deliveries.c.notification_id == push_runs.c.notification_id)
+            & (deliveries.c.channel_id == push_runs.c.channel_id)
+            & (deliveries.c.kind == push_runs.c.kind),
+        )
+        .join(devices, devices.c.id == deliveries.c.device_id)
+        .where(push_runs.c.id.in_(run_ids), deliveries.c.due_at <= now, deliveries.c.state.in_(OPEN_STATES))
+        .order_by(push_runs.c.id, deliveries.c.due_at, deliveries.c.device_id)
+        .limit(MOST_REACH)
+    )
+
+
+# ── Leases and ends ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def renew_leases(connection: Connection, owner: str, lease_until: int) -> None:
+    """Keep everything that this worker holds."""
+    connection.execute(
+        update(push_runs).where(push_runs.c.lease_owner == owner).values(lease_until=lease_until)
+    )
+
+
+def release_leases(connection: Connection, owner: str, channel_id: int) -> None:
+    """Give back everything that this worker holds of a channel, to be claimed by anybody at once."""
+    connection.execute(
+        update(push_runs)
+        .where(push_runs.c.channel_id == channel_id, push_runs.c.lease_owner == owner)
+        .values(lease_owner=None, lease_until=0)
+    )
+
+
+def take_over_leases(connection: Connection) -> None:
+    """End every lease: only for the one worker of a SQLite file, whose predecessor is surely dead."""
+    connection.execute(
+        update(push_runs).where(push_runs.c.lease_owner.is_not(None)).values(lease_owner=None, lease_until=0)
+    )
+
+
+def lock_owned(connection: Connection, owner: str, run_ids: Collection[int]) -> set[int]:
+    """Which of these runs this worker still holds, locked until the transaction ends."""
+    query = (
+        select(push_runs.c.id)
+        .where(push_runs.c.id.in_(run_ids), push_runs.c.lease_owner == owner)
+        .order_by(push_runs.c.id)
+        .with_for_update()
+    )
+    return set(connection.scalars(query))
+
+
+def advance(connection: Connection, run_id: int, last: Target) -> None:
+    """Note that a locked run is settled up to this device."""
+    connection.execute(
+        update(push_runs)
+        .where(push_runs.c.id == run_id)
+        .values(after_member_id=last.member_id, after_device_id=last.device_id)
+    )
+
+
+def give_back(connection: Connection, run_ids: Collection[int], due_at: int) -> None:
+    """Return locked runs unfinished, due again at a moment."""
+    connection.execute(
+        update(push_runs)
+        .where(push_runs.c.id.in_(run_ids))
+        .values(lease_owner=None, lease_until=0, due_at=due_at)
+    )
+
+
+def finish(connection: Connection, run_ids: Collection[int]) -> None:
+    """End locked runs."""
+    connection.execute(delete(push_runs).where(push_runs.c.id.in_(run_ids)))
+
+
+def drop_unclaimed(connection: Connection, organization_id: int, notification_id: int, now: int) -> set[int]:
+    """End a notification's alert runs that nobody holds; returns the channels on which one is held."""
+    alerts = (
+        (push_runs.c.organization_id == organization_id)
+        & (push_runs.c.notification_id == notification_id)
+        & (push_runs.c.kind == PushKind.ALERT)
+    )
+    connection.execute(delete(push_runs).where(alerts, push_runs.c.lease_until <= now))
+    return set(connection.scalars(select(push_runs.c.channel_id).where(alerts)))
+
+
+def remaining_phases(
+    connection: Connection, organization_id: int, notification_ids: Sequence[int]
+) -> dict[int, set[Phase]]:
+    """By notification: the phases in which it still has runs."""
+    query = (
+        select(push_runs.c.notification_id, push_runs.c.phase)
+        .where(
+            push_runs.c.organization_id == organization_id, push_runs.c.notification_id.in_(notification_ids)
+        )
+        .distinct()
+    )
+    found: dict[int, set[Phase]] = {}
+    for notification, phase in connection.execute(query):
+        found.setdefault(notification, set()).add(Phase(phase))
+    return found
+
+
+def oldest_due(connection: Connection, now: int) -> int | None:
+    """When the run that waits longest was due; None when nothing waits. For the queue's age."""
+    return connection.scalar(
+        select(func.min(push_runs.c.due_at)).where(push_runs.c.due_at <= now, push_runs.c.lease_until <= now)
+    )

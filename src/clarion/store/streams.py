@@ -1,0 +1,70 @@
+"""The logs of audiences: what was released or recalled, in order, one row per stream.
+
+Called by the release and the recall; read by the inbox and by the push runs.
+"""
+
+from collections.abc import Sequence
+from enum import StrEnum
+
+from sqlalchemy import Connection, insert, select
+
+from clarion.store.schema import devices, memberships, stream_entries
+
+
+class EntryKind(StrEnum):
+    """What a stream entry tells."""
+
+    RELEASE = "release"
+    RECALL = "recall"
+
+
+def add_entries(
+    connection: Connection, organization_id: int, kind: EntryKind, entries: Sequence[tuple[int, int, int]]
+) -> None:
+    """Write (stream, seq, notification) entries."""
+    rows = [
+        {
+            "organization_id": organization_id,
+            "stream_id": stream,
+            "seq": seq,
+            "kind": kind,
+            "notification_id": notification,
+        }
+        for stream, seq, notification in entries
+    ]
+    connection.execute(insert(stream_entries), rows)
+
+
+def streams_of(connection: Connection, organization_id: int, notification_id: int) -> list[int]:
+    """The streams into which a notification was released."""
+    query = select(stream_entries.c.stream_id).where(
+        stream_entries.c.organization_id == organization_id,
+        stream_entries.c.notification_id == notification_id,
+        stream_entries.c.kind == EntryKind.RELEASE,
+    )
+    return list(connection.scalars(query))
+
+
+def channels_of_streams(
+    connection: Connection, organization_id: int, streams: Sequence[int]
+) -> dict[int, set[int]]:
+    """By stream: the channels on which its present members have a device. For streams of one member each."""
+    query = (
+        select(memberships.c.stream_id, devices.c.channel_id)
+        .join(
+            devices,
+            (devices.c.organization_id == memberships.c.organization_id)
+            & (devices.c.member_id == memberships.c.member_id),
+        )
+        .where(
+            memberships.c.organization_id == organization_id,
+            memberships.c.stream_id.in_(streams),
+            memberships.c.left_seq.is_(None),
+            devices.c.retired_at.is_(None),
+        )
+        .distinct()
+    )
+    found: dict[int, set[int]] = {}
+    for stream, channel in connection.execute(query):
+        found.setdefault(stream, set()).add(channel)
+    return found

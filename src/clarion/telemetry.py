@@ -1,0 +1,109 @@
+"""Logs and figures: structured logs without addresses or tokens, and the metrics of one process.
+
+`bootstrap.py` calls `configure_logging` first. Under `clarion serve` the API and its worker share their
+figures through small files (prometheus-client's multi-process mode), so that `/metrics` of the API tells of
+both.
+"""
+
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import multiprocess as shared
+from prometheus_client import values
+
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+"""Tells a worker that `clarion serve` started where their figures go together."""
+
+LATENCIES = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300)
+
+
+def configure_logging(log_format: str, level: str) -> None:
+    """Send structlog, and what libraries log, to standard error."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    renderer: Any = (
+        structlog.processors.JSONRenderer()
+        if log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            renderer,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(stream=sys.stderr, level=max(threshold, logging.WARNING), format="%(message)s")
+
+
+def inherited_folder() -> Path | None:
+    """Where the service that started this process keeps its figures; None for a process that runs alone."""
+    folder = os.environ.get(SHARED_METRICS)
+    return None if folder is None else Path(folder)
+
+
+class Metrics:
+    """Every figure of Clarion. `shared_folder` is where the processes of one service put theirs together."""
+
+    def __init__(self, shared_folder: Path | None = None) -> None:
+        if shared_folder is not None:
+            os.environ[SHARED_METRICS] = str(shared_folder)
+            values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+        self._shared_folder = shared_folder
+        self.registry = CollectorRegistry()
+        self._accepted = Counter(
+            "clarion_accepted", "Notifications accepted, by scope.", ["scope"], registry=self.registry
+        )
+        self._requests = Counter(
+            "clarion_requests", "HTTP requests answered, by status.", ["status"], registry=self.registry
+        )
+        self._answers = Counter(
+            "clarion_pushes",
+            "Pushes offered, by provider and outcome.",
+            ["provider", "outcome"],
+            registry=self.registry,
+        )
+        self._hand_off = Histogram(
+            "clarion_hand_off_seconds",
+            "From a notification's release to the push service's answer for its first page.",
+            registry=self.registry,
+            buckets=LATENCIES,
+        )
+
+    def accepted(self, scope: str) -> None:
+        """A notification was accepted."""
+        self._accepted.labels(scope).inc()
+
+    def request(self, status: int) -> None:
+        """An HTTP request was answered."""
+        self._requests.labels(str(status)).inc()
+
+    def answered(self, provider: str, outcome: str, count: int) -> None:
+        """So many tries ended in this outcome."""
+        self._answers.labels(provider, outcome).inc(count)
+
+    def handed_off(self, milliseconds: int) -> None:
+        """So long after its release a notification's page was answered."""
+        self._hand_off.observe(milliseconds / 1000)
+
+    def render(self, queue_age_seconds: float) -> bytes:
+        """The Prometheus text format, with the age of what waits longest."""
+        registry = self.registry
+        if self._shared_folder is not None:
+            registry = CollectorRegistry()
+            shared.MultiProcessCollector(registry, path=str(self._shared_folder))  # type: ignore[no-untyped-call]
+        age = (
+            "# HELP clarion_queue_age_seconds How long the push run that waits longest has been due.\n"
+            "# TYPE clarion_queue_age_seconds gauge\n"
+            f"clarion_queue_age_seconds {queue_age_seconds:.3f}\n"
+        )
+        return generate_latest(registry) + age.encode()
