@@ -30,7 +30,6 @@ from clarion.settings import Settings
 from clarion.store import channels, devices, directory, tokens
 from clarion.store.schema import channels as channels_table
 from clarion.store.schema import devices as devices_table
-from clarion.store.schema import groups as groups_table
 from clarion.store.schema import members as members_table
 from clarion.store.schema import organizations, users
 from clarion.store.schema import solutions as solutions_table

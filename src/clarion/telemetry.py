@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
 from prometheus_client import multiprocess as shared
-from prometheus_client import values
 
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """Tells a worker that `clarion serve` started where their figures go together."""

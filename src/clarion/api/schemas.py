@@ -20,7 +20,6 @@ from clarion.model.audience import (
 )
 from clarion.model.errors import Fault, Invalid
 from clarion.model.moment import parse_start_at, to_rfc3339
-from clarion.store.inbox import CopyState, InboxEntry
 from clarion.model.notification import (
     DEFAULT_SCREEN,
     DEFAULT_TTL_SECONDS,
@@ -30,6 +29,7 @@ from clarion.model.notification import (
     Options,
     Priority,
 )
+from clarion.store.inbox import CopyState, InboxEntry
 
 SCOPES: Final = {
     "USR": Scope.USERS,
