@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 from sqlalchemy import create_engine
+from sqlalchemy.pool import NullPool
 
 from clarion.store.database import Database
 from clarion.store.schema import metadata
@@ -28,13 +29,13 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="session")
-def postgresql_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+def postgresql_cluster() -> Iterator[Cluster]:
     """A PostgreSQL of the tests' own, on a socket in a temporary folder."""
     binaries = find_binaries()
     if binaries is None:
         missing("PostgreSQL")
     assert binaries is not None
-    with run_cluster(binaries, tmp_path_factory.mktemp("postgresql")) as cluster:
+    with run_cluster(binaries) as cluster:
         engine = create_engine(cluster.url("template_clarion", create=True), poolclass=NullPool)
         metadata.create_all(engine)
         yield cluster

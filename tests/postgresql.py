@@ -2,9 +2,9 @@
 
 import getpass
 import os
-import pwd
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -48,39 +48,29 @@ def find_binaries() -> Path | None:
     found = shutil.which("initdb")
     candidates = [Path(found).resolve().parent] if found else []
     candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next(
-        (folder for folder in candidates if (folder / "initdb").exists() and (folder / "postgres").exists()),
-        None,
-    )
+    return next((folder for folder in candidates if (folder / "initdb").exists()), None)
 
 
 @contextmanager
-def run_cluster(binaries: Path, folder: Path) -> Iterator[Cluster]:
+def run_cluster(binaries: Path) -> Iterator[Cluster]:
     """Start a server and stop it again. PostgreSQL refuses to run as root, so root lends it to `postgres`."""
     user = "postgres" if os.geteuid() == 0 else getpass.getuser()
-    _lend(folder, user)
-    data = folder / "data"
-    _run(user, [binaries / "initdb", "-D", data, "-U", user, "-A", "trust", "-E", "UTF8", "--no-sync"])
-    options = f"-k {folder} -h '' -c fsync=off -c max_connections=60"
-    control = [binaries / "pg_ctl", "-D", data, "-w", "-o", options, "-l", folder / "log"]
-    _run(user, [*control, "start"])
-    try:
-        yield Cluster(folder, user)
-    finally:
-        _run(user, [*control, "-m", "immediate", "stop"])
+    with tempfile.TemporaryDirectory(prefix="clarion-postgresql-") as name:
+        folder = Path(name)
+        if os.geteuid() == 0:
+            shutil.chown(folder, user, user)
+        data = folder / "data"
+        _run(user, binaries / "initdb", "-D", data, "-U", user, "-A", "trust", "-E", "UTF8", "--no-sync")
+        options = f"-k {folder} -h '' -c fsync=off -c max_connections=60"
+        control = (binaries / "pg_ctl", "-D", data, "-w", "-o", options, "-l", folder / "log")
+        _run(user, *control, "start")
+        try:
+            yield Cluster(folder, user)
+        finally:
+            _run(user, *control, "-m", "immediate", "stop")
 
 
-def _lend(folder: Path, user: str) -> None:
-    if os.geteuid() == 0:
-        account = pwd.getpwnam(user)
-        os.chown(folder, account.pw_uid, account.pw_gid)
-        for parent in folder.parents:  # the folder must be reachable for the other user
-            if parent.stat().st_mode & 0o001 == 0:
-                parent.chmod(parent.stat().st_mode | 0o011)
-
-
-def _run(user: str, arguments: list[str | Path]) -> None:
-    as_user = {"user": user, "group": user} if os.geteuid() == 0 else {}
-    subprocess.run(
-        [str(argument) for argument in arguments], check=True, stdout=subprocess.DEVNULL, cwd="/", **as_user
-    )
+def _run(user: str, *arguments: object) -> None:
+    as_user = user if os.geteuid() == 0 else None
+    command = [str(argument) for argument in arguments]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd="/", user=as_user, group=as_user)
