@@ -148,6 +148,8 @@ def _fill(connection: Connection, cls: type[World], database: Database, clock: C
     member_id = directory.add_members(connection, organization_id, [admin], now)[0]
     user_id = directory.find_user(connection, organization_id, admin.email)
     assert user_id is not None
-    channel_id = channels.add_channel(connection, organization_id, uuid4(), "apns", "first", {}, "", now)
+    channel_id = channels.add_channel(
+        connection, organization_id, channels.NewChannel(uuid4(), "apns", "first", {}, ""), now
+    )
     access = Access(organization_id, organization, "us-east-1", user_id, user, member_id, Role.ADMIN)
     return cls(database, clock, organization_id, organization, access, solutions, streams, channel_id)

@@ -60,7 +60,7 @@ def check(settings: Settings) -> None:
             check_schema(database.engine)
     except SchemaError as error:
         raise StartError(str(error)) from None
-    except Exception as error:  # any driver's way of saying that the database cannot be reached
+    except Exception as error:  # noqa: BLE001 - any driver's way of saying that the database cannot be reached
         raise StartError(f"The database cannot be opened: {error}") from None
     try:
         client_tls(_ca_file(settings))
@@ -169,9 +169,10 @@ async def _keep_worker(hint_pipe: int, stop: asyncio.Event) -> None:
     while not stop.is_set():
         started = time.monotonic()
         child = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "clarion", "worker", "--hint-pipe", str(hint_pipe),
-            pass_fds=(hint_pipe,), start_new_session=True,
-        )  # fmt: skip
+            *(sys.executable, "-m", "clarion", "worker", "--hint-pipe", str(hint_pipe)),
+            pass_fds=(hint_pipe,),
+            start_new_session=True,
+        )
         waiting, stopping = asyncio.create_task(child.wait()), asyncio.create_task(stop.wait())
         await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
         if stop.is_set():

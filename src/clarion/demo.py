@@ -177,7 +177,10 @@ def _add_channels(
     secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     return {
         topic: channels.add_channel(
-            connection, organization_id, uuid4(), "apns", name, _apns_settings(settings, topic), secret, now
+            connection,
+            organization_id,
+            channels.NewChannel(uuid4(), "apns", name, _apns_settings(settings, topic), secret),
+            now,
         )
         for topic, name in ((PHONE_APP, "Workplace for iPhone"), (TABLET_APP, "Workplace for iPad"))
     }
@@ -211,9 +214,9 @@ def _ensure_key(folder: Path) -> ec.EllipticCurvePrivateKey:
     path = folder / "apns-key.p8"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        key = ec.generate_private_key(ec.SECP256R1())
+        new = ec.generate_private_key(ec.SECP256R1())
         path.touch(mode=0o600)
-        path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        path.write_bytes(new.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     key = load_pem_private_key(path.read_bytes(), password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     return key
@@ -262,8 +265,8 @@ def _read(connection: Connection, organization_id: int, token: str, base_url: st
         base_url,
         uuid,
         token,
-        {name: solution for name, solution in solutions},
-        {email: user for email, user in people},
+        {row.name: row.uuid for row in solutions},
+        {row.email: row.uuid for row in people},
         phones_url,
     )
 

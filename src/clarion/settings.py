@@ -45,7 +45,7 @@ class Store(_Section):
     )
     url: SecretStr | None = Field(
         None,
-        description="SQLAlchemy URL, such as postgresql+psycopg://user:password@host/name. Without it: SQLite in the folder.",
+        description="SQLAlchemy URL, such as postgresql+psycopg://user:password@host/name; else SQLite in the folder.",
     )
 
 

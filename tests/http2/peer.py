@@ -77,6 +77,8 @@ class Peer:
         self._paths: dict[int, bytes] = {}
 
     def send(self, octets: bytes) -> None:
+        if self.writer.is_closing():
+            raise ConnectionResetError("the client has left")
         self.writer.write(octets)
 
     async def greet(self, settings: dict[int, int] | None = None, *, acknowledge: bool = True) -> None:

@@ -117,8 +117,10 @@ async def test_a_name_that_cannot_be_one_is_no_connection(tls: ssl.SSLContext) -
 
 async def test_a_server_that_never_speaks_tls_is_given_up(tls: ssl.SSLContext) -> None:
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.close()
+        try:
+            await reader.read()
+        finally:
+            writer.close()
 
     server = await asyncio.start_server(script, "127.0.0.1", 0)
     async with server:
@@ -377,6 +379,7 @@ async def test_a_flood_of_pings_from_a_peer_that_does_not_read_ends_the_connecti
         while True:
             peer.send(flood)
             await peer.writer.drain()
+            await asyncio.sleep(0)
 
     async with connected(certificate, tls, script) as connection:
         results = await connection.burst(TEMPLATE, holes(1))

@@ -122,25 +122,28 @@ def _find_faults(value: JsonObject) -> list[Fault]:
     return faults
 
 
-def _walk(value: dict[str, Any] | list[Any], path: str, depth: int, faults: list[Fault]) -> None:
+def _walk(value: dict[Any, Any] | list[Any], path: str, depth: int, faults: list[Fault]) -> None:
     if depth > MOST_DEPTH:
         faults.append(_too_deep(path))
         return
-    for name in getattr(value, "repeated", ()):
-        faults.append(Fault(_join(path, name), "is named more than once in the same object"))
-    items = value.items() if isinstance(value, dict) else enumerate(value)
-    for key, item in list(items):
+    repeated = value.repeated if isinstance(value, _Repeating) else ()
+    faults.extend(Fault(_join(path, name), "is named more than once in the same object") for name in repeated)
+    items: list[tuple[Any, Any]] = list(value.items() if isinstance(value, dict) else enumerate(value))
+    for key, item in items:
         here = _join(path, key)
         if isinstance(key, str) and (message := _text_fault(key)):
             faults.append(Fault(path, f"has a key that {message}"))
-        if isinstance(item, _Odd):
-            faults.append(Fault(here, item.message))
-            value[key] = None  # type: ignore[index]
-        elif isinstance(item, str) and (message := _text_fault(item)):
-            faults.append(Fault(here, message))
-            value[key] = None  # type: ignore[index]
-        elif isinstance(item, dict | list):
+        if isinstance(item, dict | list):
             _walk(item, here, depth + 1, faults)
+        elif message := _value_fault(item):
+            faults.append(Fault(here, message))
+            value[key] = None
+
+
+def _value_fault(value: object) -> str | None:
+    if isinstance(value, _Odd):
+        return value.message
+    return _text_fault(value) if isinstance(value, str) else None
 
 
 def _text_fault(text: str) -> str | None:

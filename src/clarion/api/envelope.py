@@ -9,6 +9,7 @@ from time import perf_counter
 from typing import Final
 
 import structlog
+from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from clarion.telemetry import Metrics
@@ -37,7 +38,7 @@ class Envelope:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on; a caller's own X-Request-Id is kept when it is a harmless word."""
-        if scope["type"] != "http":
+        if scope["type"] != ScopeType.HTTP:
             await self._application(scope, receive, send)
             return
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")

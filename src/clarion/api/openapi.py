@@ -16,6 +16,7 @@ from litestar.openapi.spec import (
     OpenAPIMediaType,
     Operation,
     Parameter,
+    Reference,
     RequestBody,
     Schema,
     SecurityScheme,
@@ -160,7 +161,7 @@ class CreateOperation(Operation):
 
     def __post_init__(self) -> None:
         """Add the body and the header that the handler reads by itself."""
-        examples = {
+        examples: dict[str, Example | Reference] = {
             name: Example(summary=summary, value=value) for name, (summary, value) in EXAMPLES.items()
         }
         body = OpenAPIMediaType(schema=_body_schemas()[0], examples=examples)

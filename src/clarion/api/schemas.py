@@ -5,7 +5,7 @@ OpenAPI description is generated from both.
 """
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, NotRequired, TypedDict
+from typing import Annotated, Any, Final, Literal, NotRequired, TypedDict, cast
 from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -367,7 +367,7 @@ def created_answer(
     notification: Notification, unmatched: Sequence[str], ignored: Sequence[str]
 ) -> CreatedAnswer:
     """Tell a notification that was accepted."""
-    answer: CreatedAnswer = {**notification_answer(notification)}
+    answer = cast("CreatedAnswer", notification_answer(notification))
     if unmatched:
         answer["unmatchedEmails"] = unmatched
     if ignored:

@@ -31,7 +31,7 @@ class StreamKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """An audience as a sender named it: e-mails for USERS, group names for GROUPS, a solution for both of the others."""
+    """An audience as a sender named it: e-mails for USERS, names and a solution for GROUPS, a solution for SOLUTION."""
 
     scope: Scope
     emails: tuple[str, ...] = ()

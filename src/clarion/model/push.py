@@ -51,5 +51,5 @@ class Provider(Protocol):
         """Close the connections; what is in flight becomes unknown."""
 
 
-class InvalidChannel(ValueError):
+class InvalidChannel(ValueError):  # noqa: N818 - it says what is invalid
     """A channel's settings or credential cannot be used; the sentence says what is wrong with it."""

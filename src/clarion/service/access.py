@@ -75,4 +75,4 @@ def _find(
     connection: Connection, token: TokenText, organization: UUID
 ) -> tuple[tokens.TokenRow | None, Access | None]:
     row = tokens.find_token(connection, token.key)
-    return row, row and tokens.find_access(connection, row.user_id, organization)
+    return row, None if row is None else tokens.find_access(connection, row.user_id, organization)

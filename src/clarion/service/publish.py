@@ -194,6 +194,7 @@ class _Directory:
     def resolve(self, request: PublishRequest) -> Resolved:
         audience = request.draft.audience
         solution = self._solution(audience.solution)
+        found: tuple[int, ...]
         unmatched: tuple[str, ...] = ()
         match audience.scope:
             case Scope.ORGANIZATION:
@@ -206,7 +207,7 @@ class _Directory:
                 found = self._group_streams(solution, audience.groups)
             case Scope.USERS:
                 found, unmatched = self._member_streams(audience.emails)
-        return Resolved(request, found, solution and solution.id, unmatched)
+        return Resolved(request, found, None if solution is None else solution.id, unmatched)
 
     def _solution(self, uuid: UUID | None) -> directory.Solution | None:
         if uuid is None:
@@ -268,9 +269,13 @@ def _store(
 
 
 def _answer(
-    connection: Connection, organization_id: int, item: Resolved, state: NotificationState, number: int,
+    connection: Connection,
+    organization_id: int,
+    item: Resolved,
+    state: NotificationState,
+    number: int,
     answers: dict[UUID, Any],
-) -> None:  # fmt: skip
+) -> None:
     """Correct the answer where nobody has a device, and keep it under its key."""
     request = item.request
     published: Published = answers[request.uuid]

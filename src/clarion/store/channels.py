@@ -5,13 +5,25 @@ Called by the release (which channels may carry a notification) and by the worke
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, insert, or_, select, update
 
 from clarion.store.schema import channels, push_runs
+
+
+@dataclass(frozen=True, slots=True)
+class NewChannel:
+    """A credential to add. `solution_id`: it carries only what names that solution."""
+
+    uuid: UUID
+    provider: str
+    name: str
+    settings: dict[str, Any]
+    secret: str = field(repr=False)
+    solution_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,33 +35,22 @@ class Channel:
     provider: str
     name: str
     settings: dict[str, Any]
-    secret: str
-    held_until: int | None
-
-    def __repr__(self) -> str:
-        return f"<Channel {self.id} {self.provider} {self.name!r}>"
+    secret: str = field(repr=False)
 
 
-def add_channel(
-    connection: Connection, organization_id: int, uuid: UUID, provider: str, name: str,
-    settings: dict[str, Any], secret: str, now: int, solution_id: int | None = None,
-) -> int:  # fmt: skip
+def add_channel(connection: Connection, organization_id: int, new: NewChannel, now: int) -> int:
     """Add a channel; returns its id."""
-    channel_id = connection.scalar(
-        insert(channels)
-        .values(
-            organization_id=organization_id,
-            uuid=uuid,
-            solution_id=solution_id,
-            provider=provider,
-            name=name,
-            settings=json.dumps(settings),
-            secret=secret,
-            created_at=now,
-        )
-        .returning(channels.c.id)
+    inserted = insert(channels).values(
+        organization_id=organization_id,
+        uuid=new.uuid,
+        solution_id=new.solution_id,
+        provider=new.provider,
+        name=new.name,
+        settings=json.dumps(new.settings),
+        secret=new.secret,
+        created_at=now,
     )
-    assert channel_id is not None
+    channel_id: int = connection.scalars(inserted.returning(channels.c.id)).one()
     return channel_id
 
 
@@ -86,12 +87,11 @@ def find_channels(connection: Connection, channel_ids: Sequence[int]) -> list[Ch
         channels.c.name,
         channels.c.settings,
         channels.c.secret,
-        channels.c.held_until,
     ).where(channels.c.id.in_(channel_ids))
     return [
-        Channel(row.id, row.organization_id, row.provider, row.name, json.loads(row.settings), row.secret, row.held_until)
+        Channel(row.id, row.organization_id, row.provider, row.name, json.loads(row.settings), row.secret)
         for row in connection.execute(query)
-    ]  # fmt: skip
+    ]
 
 
 def change_settings(connection: Connection, channel_id: int, settings: dict[str, Any]) -> None:

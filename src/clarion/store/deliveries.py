@@ -97,15 +97,15 @@ def forget_deviations(connection: Connection, run: Run, device_ids: Sequence[int
 
 def next_due(connection: Connection, run: Run) -> int | None:
     """When the next retry of a notification on a channel is due; None when none is open."""
-    return connection.scalar(
-        select(func.min(deliveries.c.due_at)).where(
-            deliveries.c.organization_id == run.organization_id,
-            deliveries.c.notification_id == run.notification_id,
-            deliveries.c.channel_id == run.channel_id,
-            deliveries.c.kind == run.kind,
-            deliveries.c.state.in_(OPEN_STATES),
-        )
+    query = select(func.min(deliveries.c.due_at)).where(
+        deliveries.c.organization_id == run.organization_id,
+        deliveries.c.notification_id == run.notification_id,
+        deliveries.c.channel_id == run.channel_id,
+        deliveries.c.kind == run.kind,
+        deliveries.c.state.in_(OPEN_STATES),
     )
+    due_at: int | None = connection.scalar(query)
+    return due_at
 
 
 def count_devices(

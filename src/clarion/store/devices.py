@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from clarion.store.schema import devices
 
@@ -53,17 +53,14 @@ def retire_device(
     connection: Connection, organization_id: int, device_id: int, reason: str, now: int, since: int | None
 ) -> bool:
     """Retire a device that its push service called gone since a moment; not if it registered again later."""
-    retired = connection.execute(
-        update(devices)
-        .where(
-            devices.c.organization_id == organization_id,
-            devices.c.id == device_id,
-            devices.c.retired_at.is_(None),
-            or_(since is None, devices.c.registered_at <= (since or 0)),
-        )
-        .values(retired_at=now, retired_reason=reason)
+    statement = update(devices).where(
+        devices.c.organization_id == organization_id,
+        devices.c.id == device_id,
+        devices.c.retired_at.is_(None),
     )
-    return retired.rowcount > 0
+    if since is not None:
+        statement = statement.where(devices.c.registered_at <= since)
+    return connection.execute(statement.values(retired_at=now, retired_reason=reason)).rowcount > 0
 
 
 def strike_device(

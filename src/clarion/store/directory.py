@@ -58,19 +58,15 @@ def add_organization(connection: Connection, uuid: UUID, name: str, region: str,
 def add_solution(connection: Connection, organization_id: int, uuid: UUID, name: str, now: int) -> int:
     """Add a solution with its stream; returns its id."""
     stream = _add_streams(connection, organization_id, StreamKind.SOLUTION, 1)[0]
-    return _insert(
-        connection, solutions, organization_id=organization_id, uuid=uuid, name=name,
-        stream_id=stream, created_at=now,
-    )  # fmt: skip
+    row = {"organization_id": organization_id, "uuid": uuid, "name": name, "stream_id": stream}
+    return _insert(connection, solutions, created_at=now, **row)
 
 
 def add_group(connection: Connection, organization_id: int, solution_id: int, name: str, now: int) -> int:
     """Add a group of a solution with its stream; returns its id."""
     stream = _add_streams(connection, organization_id, StreamKind.GROUP, 1)[0]
-    return _insert(
-        connection, groups, organization_id=organization_id, solution_id=solution_id, name=name,
-        stream_id=stream, created_at=now,
-    )  # fmt: skip
+    row = {"organization_id": organization_id, "solution_id": solution_id, "name": name, "stream_id": stream}
+    return _insert(connection, groups, created_at=now, **row)
 
 
 def add_members(
@@ -185,13 +181,13 @@ def solution_streams(connection: Connection, organization_id: int) -> dict[int, 
     query = select(solutions.c.id, solutions.c.stream_id).where(
         solutions.c.organization_id == organization_id
     )
-    return {solution_id: stream for solution_id, stream in connection.execute(query)}
+    return {row.id: row.stream_id for row in connection.execute(query)}
 
 
 def group_streams(connection: Connection, organization_id: int) -> dict[int, int]:
     """The stream of every group, by the group's id."""
     query = select(groups.c.id, groups.c.stream_id).where(groups.c.organization_id == organization_id)
-    return {group_id: stream for group_id, stream in connection.execute(query)}
+    return {row.id: row.stream_id for row in connection.execute(query)}
 
 
 def find_organization(connection: Connection, uuid: UUID) -> int | None:
@@ -210,15 +206,16 @@ def find_user(connection: Connection, organization_id: int, email: str) -> int |
 
 def organization_stream(connection: Connection, organization_id: int) -> int:
     """The stream of everybody."""
-    stream = connection.scalar(select(organizations.c.stream_id).where(organizations.c.id == organization_id))
-    assert stream is not None
+    query = select(organizations.c.stream_id).where(organizations.c.id == organization_id)
+    stream: int = connection.scalars(query).one()
     return stream
 
 
 def _lock_counter(connection: Connection, organization_id: int) -> int:
     """Lock the organization's release order until the transaction ends; returns the last number given out."""
     query = select(organizations.c.last_seq).where(organizations.c.id == organization_id).with_for_update()
-    return connection.scalars(query).one()
+    last_seq: int = connection.scalars(query).one()
+    return last_seq
 
 
 def _add_streams(connection: Connection, organization_id: int, kind: StreamKind, count: int) -> list[int]:
@@ -228,8 +225,7 @@ def _add_streams(connection: Connection, organization_id: int, kind: StreamKind,
 
 
 def _insert(connection: Connection, table: Table, **values: Any) -> int:
-    row_id = connection.scalar(insert(table).values(**values).returning(table.c.id))
-    assert row_id is not None
+    row_id: int = connection.scalars(insert(table).values(**values).returning(table.c.id)).one()
     return row_id
 
 

@@ -63,8 +63,13 @@ def add_notifications(connection: Connection, rows: Sequence[dict[str, Any]]) ->
     connection.execute(insert(notifications), rows)
 
 
-def to_row(notification: Notification, organization_id: int, user_id: int, solution_id: int | None,
-           streams: Sequence[int]) -> dict[str, Any]:  # fmt: skip
+def to_row(
+    notification: Notification,
+    organization_id: int,
+    user_id: int,
+    solution_id: int | None,
+    streams: Sequence[int],
+) -> dict[str, Any]:
     """The row of a notification that is not released yet."""
     return {
         "organization_id": organization_id,
@@ -135,10 +140,16 @@ def find_waiting(connection: Connection, now: int, limit: int) -> list[Waiting]:
         .with_for_update(skip_locked=True)
     )
     return [
-        Waiting(row.organization_id, row.id, Scope(row.scope), row.solution_id,
-                tuple(json.loads(row.audience)), options_from_json(row.options))
+        Waiting(
+            organization_id=row.organization_id,
+            id=row.id,
+            scope=Scope(row.scope),
+            solution_id=row.solution_id,
+            streams=tuple(json.loads(row.audience)),
+            options=options_from_json(row.options),
+        )
         for row in connection.execute(query)
-    ]  # fmt: skip
+    ]
 
 
 def mark_released(connection: Connection, organization_id: int, number: int, columns: dict[str, Any]) -> None:
@@ -203,8 +214,8 @@ def find_sendings(
             notifications.c.organization_id,
             notifications.c.id,
             notifications.c.uuid,
-            organizations.c.uuid,
-            solutions.c.uuid,
+            organizations.c.uuid.label("organization"),
+            solutions.c.uuid.label("solution"),
             notifications.c.content,
             notifications.c.options,
             notifications.c.expires_at,
@@ -216,8 +227,16 @@ def find_sendings(
     )
     rows = connection.execute(query)
     return {
-        (row[0], row[1]): Sending(
-            *row[:5], content_from_json(row[5]), options_from_json(row[6]), row[7], row[8]
+        (row.organization_id, row.id): Sending(
+            organization_id=row.organization_id,
+            id=row.id,
+            uuid=row.uuid,
+            organization=row.organization,
+            solution=row.solution,
+            content=content_from_json(row.content),
+            options=options_from_json(row.options),
+            expires_at=row.expires_at,
+            released_at=row.released_at,
         )
         for row in rows
     }

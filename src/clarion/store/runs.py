@@ -11,7 +11,7 @@ Lock order on PostgreSQL: runs, then deliveries and tallies, then notifications.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
@@ -155,7 +155,20 @@ def _due(connection: Connection, channel_id: int, now: int) -> list[Run]:
         .limit(MOST_RUNS)
         .with_for_update(skip_locked=True)
     )
-    return [Run(*row[:4], PushKind(row[4]), Phase(row[5]), *row[6:]) for row in connection.execute(query)]
+    return [
+        Run(
+            id=row.id,
+            organization_id=row.organization_id,
+            notification_id=row.notification_id,
+            channel_id=row.channel_id,
+            kind=PushKind(row.kind),
+            phase=Phase(row.phase),
+            after_member_id=row.after_member_id,
+            last_member_id=row.last_member_id,
+            reach=row.reach,
+        )
+        for row in connection.execute(query)
+    ]
 
 
 def _first_within_reach(due: Sequence[Run]) -> list[Run]:
@@ -188,8 +201,7 @@ def _split(connection: Connection, run: Run, now: int) -> Run:
             due_at=now,
         )
     )
-    return Run(run.id, run.organization_id, run.notification_id, run.channel_id, run.kind, run.phase,
-               run.after_member_id, last, run.reach)  # fmt: skip
+    return replace(run, last_member_id=last)
 
 
 def _member_at(connection: Connection, run: Run, distance: int) -> int | None:
@@ -213,7 +225,8 @@ def _member_at(connection: Connection, run: Run, distance: int) -> int | None:
         entry.c.notification_id == run.notification_id,
         entry.c.kind == EntryKind.RELEASE,
     )
-    return connection.scalar(query)
+    last: int | None = connection.scalar(query)
+    return last
 
 
 def find_targets(connection: Connection, claimed: Sequence[Run], now: int) -> list[Target]:
@@ -225,7 +238,15 @@ def find_targets(connection: Connection, claimed: Sequence[Run], now: int) -> li
         targets += [Target(*row) for row in connection.execute(_range_targets(ranges))]
     if retries:
         targets += [
-            Target(*row[:5], row.state == DeliveryState.UNKNOWN, row.retired_at is not None)
+            Target(
+                run_id=row[0],
+                member_id=row.member_id,
+                device_id=row[2],
+                address=row.address,
+                attempts=row.attempts,
+                was_unknown=row.state == DeliveryState.UNKNOWN,
+                is_retired=row.retired_at is not None,
+            )
             for row in connection.execute(_retry_targets(retries, now))
         ]
     return targets
@@ -393,6 +414,8 @@ def remaining_phases(
 
 def oldest_due(connection: Connection, now: int) -> int | None:
     """When the run that waits longest was due; None when nothing waits. For the queue's age."""
-    return connection.scalar(
-        select(func.min(push_runs.c.due_at)).where(push_runs.c.due_at <= now, push_runs.c.lease_until <= now)
+    query = select(func.min(push_runs.c.due_at)).where(
+        push_runs.c.due_at <= now, push_runs.c.lease_until <= now
     )
+    due_at: int | None = connection.scalar(query)
+    return due_at

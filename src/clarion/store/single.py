@@ -14,7 +14,7 @@ class AnotherWorker(Exception):  # noqa: N818 - told to the operator as it is
 
 @contextmanager
 def single_worker(url: str) -> Iterator[None]:
-    """Hold the file's lock for as long as the worker runs; raises AnotherWorker. The kernel ends it with the process."""
+    """Hold the file's lock while the worker runs, and no longer, however it ends; raises AnotherWorker."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         yield

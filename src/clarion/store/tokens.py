@@ -6,7 +6,7 @@ Called by `service/access.py`.
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from clarion.model.access import (
     TOKEN_LEASE_MS,
@@ -88,5 +88,5 @@ def find_access(connection: Connection, user_id: int, organization: UUID) -> Acc
         .join(users, members.c.user_id == users.c.id)
         .where(organizations.c.uuid == organization, members.c.user_id == user_id)
     )
-    row: Row[tuple[int, UUID, str, int, UUID, int, str]] | None = connection.execute(query).one_or_none()
-    return None if row is None else Access(*row[:6], role=Role(row[6]))
+    row = connection.execute(query).one_or_none()
+    return None if row is None else Access(row[0], row[1], row[2], row[3], row[4], row[5], Role(row[6]))

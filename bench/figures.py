@@ -1,0 +1,12 @@
+"""All figures by name. A new one is a file with `measure`, and a line here."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from bench import accept
+from bench.figure import Figure
+from bench.machine import Machine
+
+FIGURES: Final[dict[str, Callable[[Machine], Awaitable[list[Figure]]]]] = {
+    "accept": accept.measure,
+}

@@ -1,0 +1,120 @@
+"""An installation of Clarion in a temporary folder: its database, people and phones, and its processes.
+
+Everything is seeded through the functions of `clarion.store`, in pieces, and served by `clarion serve` as an
+operator would start it: default settings, default log, `synchronous = FULL`.
+"""
+
+import os
+import secrets
+import sqlite3
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from uuid import UUID, uuid4
+
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from bench.processes import free_port, running
+from clarion.bootstrap import now_ms
+from clarion.model.access import Role, mint_token
+from clarion.store import channels, devices, directory, tokens
+from clarion.store.database import Database
+from clarion.store.directory import NewMember
+from clarion.store.migrate import migrate
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+PIECE: Final = 1_000
+"""Rows per transaction when seeding, as the store asks for."""
+
+REGION: Final = "us-east-1"
+CONTENT: Final = {"title": "Approved", "text": "Your overtime for this month has been approved", "screen": "jig"}
+
+
+@dataclass(frozen=True, slots=True)
+class Organization:
+    """What was seeded."""
+
+    id: int
+    uuid: UUID
+    token: str
+    emails: list[str]
+    member_ids: list[int]
+
+
+class Installation:
+    """A folder, a port and a database."""
+
+    def __init__(self, folder: Path, ca_file: Path | None = None) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._ca_file = ca_file
+        self._database = Database(f"sqlite:///{folder / 'clarion.db'}")
+        migrate(self._database.engine)
+
+    @contextmanager
+    def serving(self, core: int, *, role: str = "all") -> Iterator[int]:
+        """Run `clarion serve`; yields its process id."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("CLARION_")}
+        environment |= {"CLARION_STORE_FOLDER": str(self.folder), "CLARION_SERVER_PORT": str(self.port)}
+        if self._ca_file is not None:
+            environment["CLARION_PUSH_CA_FILE"] = str(self._ca_file)
+        command = [sys.executable, "-m", "clarion", "serve", "--role", role]
+        with running(command, core=core, port=self.port, folder=self.folder, environment=environment) as pid:
+            yield pid
+
+    def ask(self, question: str, *values: Any) -> Any:
+        """One value out of the database, read only."""
+        with closing(sqlite3.connect(f"file:{self.folder / 'clarion.db'}?mode=ro", uri=True)) as connection:
+            row = connection.execute(question, values).fetchone()
+        return None if row is None else row[0]
+
+    # ── Seeding ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def add_organization(self, members: int) -> Organization:
+        """Add an organization; its first member is an administrator, who has a token."""
+        now, uuid = now_ms(), uuid4()
+        organization_id = self._write(directory.add_organization, uuid, "Benchmark", REGION, now)
+        emails = [f"member-{number:06d}@example.com" for number in range(members)]
+        new = [NewMember(uuid4(), email, email.partition("@")[0]) for email in emails]
+        new[0] = NewMember(uuid4(), emails[0], "Administrator", Role.ADMIN)
+        member_ids: list[int] = []
+        for start in range(0, members, PIECE):
+            piece = new[start : start + PIECE]
+            member_ids += self._write(directory.add_members, organization_id, piece, now)
+        text, token = mint_token(REGION, secrets.token_bytes)
+        user_id = self._write(directory.find_user, organization_id, emails[0])
+        assert user_id is not None
+        self._write(tokens.add_token, user_id, token, "benchmark", now)
+        return Organization(organization_id, uuid, text, emails, member_ids)
+
+    def add_channel(self, organization: Organization, port: int) -> int:
+        """Add an APNs channel whose push service is a stand-in on this machine."""
+        settings = {"team_id": "BENCH0TEAM", "key_id": "BENCH00KEY", "topic": "com.example.bench",
+                    "host": "localhost", "port": port}  # fmt: skip
+        key = ec.generate_private_key(ec.SECP256R1())
+        secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        return self._write(
+            channels.add_channel, organization.id, uuid4(), "apns", "Stand-in", settings, secret, now_ms()
+        )
+
+    def add_devices(self, organization: Organization, channel_id: int, member_ids: list[int]) -> list[str]:
+        """Add a device per member; returns their addresses."""
+        new = [
+            devices.NewDevice(uuid4(), member_id, channel_id, secrets.token_hex(32), "Phone")
+            for member_id in member_ids
+        ]
+        for start in range(0, len(new), PIECE):
+            self._write(devices.add_devices, organization.id, new[start : start + PIECE], now_ms())
+        return [device.address for device in new]
+
+    def _write(
+        self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
+    ) -> R:
+        with self._database.engine.connect().execution_options(writes=True) as connection, connection.begin():
+            return function(connection, *args, **kwargs)
