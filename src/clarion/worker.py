@@ -15,8 +15,8 @@ import structlog
 from clarion.model.errors import StoreUnavailable
 from clarion.model.push import InvalidChannel, Provider
 from clarion.service.lane import LEASE_MS, Lane, LaneContext
-from clarion.service.publish import release_due
 from clarion.service.push import MISCONFIGURED_HOLD_MS
+from clarion.service.release import release_due
 from clarion.store import channels, notifications, runs
 from clarion.store.channels import Channel
 from clarion.store.hints import HintListener, SourceGone

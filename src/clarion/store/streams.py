@@ -49,6 +49,8 @@ def channels_of_streams(
     connection: Connection, organization_id: int, streams: Sequence[int]
 ) -> dict[int, set[int]]:
     """By stream: the channels on which its present members have a device. For streams of one member each."""
+    if not streams:
+        return {}
     query = (
         select(memberships.c.stream_id, devices.c.channel_id)
         .join(

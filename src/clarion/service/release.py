@@ -1,0 +1,100 @@
+"""The release: a notification gets its place in the order, its stream entries and its push runs.
+
+It writes one entry per stream and one push run per channel, however many members there are. `release` is
+part of the door's transaction for what is sent now; `release_due` is the worker's, for what was scheduled.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import Final, TypedDict
+
+from sqlalchemy import Connection
+
+from clarion.model.audience import Scope
+from clarion.model.notification import NotificationState
+from clarion.store import channels, devices, notifications, runs, streams
+
+RELEASED_PER_TICK: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Releasing:
+    """What a release needs to know of a notification."""
+
+    id: int
+    scope: Scope
+    solution_id: int | None
+    streams: tuple[int, ...]
+    ttl_seconds: int
+
+
+class Released(TypedDict):
+    """The columns that a notification gets by its release."""
+
+    seq: int
+    released_at: int
+    last_device_id: int
+    expires_at: int
+    state: NotificationState
+
+
+def release(
+    connection: Connection, organization_id: int, batch: Sequence[Releasing], last_seq: int, now: int
+) -> dict[int, Released]:
+    """Write the entries and runs of a batch, numbered from after `last_seq`; returns the columns by notification.
+
+    A notification that no channel can carry to anybody is SENT at once.
+    """
+    last_device = devices.last_device_id(connection)
+    carriers = _carriers(connection, organization_id, batch)
+    entries: list[tuple[int, int, int]] = []
+    new_runs: list[runs.NewRun] = []
+    released: dict[int, Released] = {}
+    for seq, item in enumerate(batch, start=last_seq + 1):
+        entries += [(stream, seq, item.id) for stream in item.streams]
+        reach = len(item.streams) if item.scope is Scope.USERS else runs.UNKNOWN_REACH
+        new_runs += [runs.NewRun(item.id, channel, reach, now) for channel in carriers[item.id]]
+        released[item.id] = {
+            "seq": seq,
+            "released_at": now,
+            "last_device_id": last_device,
+            "expires_at": now + item.ttl_seconds * 1000,
+            "state": NotificationState.QUEUED if carriers[item.id] else NotificationState.SENT,
+        }
+    streams.add_entries(connection, organization_id, streams.EntryKind.RELEASE, entries)
+    runs.add_runs(connection, organization_id, new_runs)
+    return released
+
+
+def release_due(connection: Connection, now: int) -> int:
+    """Release scheduled notifications whose moment has come; returns how many, at most `RELEASED_PER_TICK`."""
+    waiting = notifications.find_waiting(connection, now, RELEASED_PER_TICK)
+    for organization_id, group in groupby(waiting, key=attrgetter("organization_id")):
+        batch = [Releasing(w.id, w.scope, w.solution_id, w.streams, w.options.ttl_seconds) for w in group]
+        _, last_seq = notifications.take_numbers(connection, organization_id, 0, len(batch))
+        for number, columns in release(connection, organization_id, batch, last_seq, now).items():
+            notifications.mark_released(connection, organization_id, number, {**columns})
+    return len(waiting)
+
+
+def _carriers(
+    connection: Connection, organization_id: int, batch: Sequence[Releasing]
+) -> dict[int, list[int]]:
+    """By notification: the channels that may carry it.
+
+    For named people only those on which somebody has a device; for a broad audience every channel, because
+    looking would cost as much as sending. A channel of one solution carries only what names that solution.
+    """
+    limited_to = dict(channels.channels_by_solution(connection, organization_id))
+    own_streams = [stream for item in batch if item.scope is Scope.USERS for stream in item.streams]
+    in_use = streams.channels_of_streams(connection, organization_id, own_streams)
+    carriers = {}
+    for item in batch:
+        if item.scope is Scope.USERS:
+            candidates = {channel for stream in item.streams for channel in in_use.get(stream, ())}
+        else:
+            candidates = set(limited_to)
+        carriers[item.id] = sorted(c for c in candidates if limited_to[c] in {None, item.solution_id})
+    return carriers
