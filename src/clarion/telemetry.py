@@ -8,12 +8,15 @@ both.
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest, values
 from prometheus_client import multiprocess as shared
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
 """Tells a worker that `clarion serve` started where their figures go together."""
@@ -94,15 +97,26 @@ class Metrics:
         """So long after its release a notification's page was answered."""
         self._hand_off.observe(milliseconds / 1000)
 
-    def render(self, queue_age_seconds: float) -> bytes:
-        """The Prometheus text format, with the age of what waits longest."""
+    def render(self, queue_age_seconds: float, channels_held: int) -> bytes:
+        """The Prometheus text format, with what only the store knows: the queue's age and the lanes that rest."""
         registry = self.registry
         if self._shared_folder is not None:
             registry = CollectorRegistry()
             shared.MultiProcessCollector(registry, path=str(self._shared_folder))  # type: ignore[no-untyped-call]
-        age = (
-            "# HELP clarion_queue_age_seconds How long the push run that waits longest has been due.\n"
-            "# TYPE clarion_queue_age_seconds gauge\n"
-            f"clarion_queue_age_seconds {queue_age_seconds:.3f}\n"
-        )
-        return generate_latest(registry) + age.encode()
+        of_store = CollectorRegistry()
+        of_store.register(_StoreFigures(queue_age_seconds, channels_held))
+        return generate_latest(registry) + generate_latest(of_store)
+
+
+class _StoreFigures(Collector):
+    """Figures that are looked up when they are asked for."""
+
+    def __init__(self, queue_age_seconds: float, channels_held: int) -> None:
+        self._queue_age_seconds = queue_age_seconds
+        self._channels_held = channels_held
+
+    def collect(self) -> Iterator[Metric]:
+        age = "How long the push run that waits longest has been due."
+        yield GaugeMetricFamily("clarion_queue_age_seconds", age, value=self._queue_age_seconds)
+        held = "Channels that rest: their push service is away, or their credential was refused."
+        yield GaugeMetricFamily("clarion_channels_held", held, value=self._channels_held)

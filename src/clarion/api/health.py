@@ -7,6 +7,7 @@ from litestar import Response, get
 from sqlalchemy import Connection, text
 
 from clarion.api.context import ApiRequest, door
+from clarion.store.channels import count_held
 from clarion.store.runs import oldest_due
 
 
@@ -34,9 +35,13 @@ async def get_metrics(request: ApiRequest) -> Response[bytes]:
     """Figures for Prometheus."""
     tools = door(request)
     now = tools.clock()
-    due_at = await tools.database.read(oldest_due, now)
+    due_at, held = await tools.database.read(_look_at_queue, now)
     age_seconds = 0.0 if due_at is None else (now - due_at) / 1000
-    return Response(tools.metrics.render(age_seconds), media_type="text/plain; version=0.0.4")
+    return Response(tools.metrics.render(age_seconds, held), media_type="text/plain; version=0.0.4")
+
+
+def _look_at_queue(connection: Connection, now: int) -> tuple[int | None, int]:
+    return oldest_due(connection, now), count_held(connection, now)
 
 
 def _ask(connection: Connection) -> Any:

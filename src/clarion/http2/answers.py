@@ -1,6 +1,6 @@
 """Answers: header blocks, bodies and resets of streams, read into results. Pure: no socket, no clock.
 
-The receiver cuts frames and hands those of streams to this place. The trick is `plain`: once the peer has
+The receiver cuts frames and hands those of streams to this place. The trick is `settle_plain`: once the peer has
 acknowledged that it may not use a dynamic table, a header block that begins with the octet 0x88 says ":status
 200" whatever follows, so a plain success is told without decoding, copying or making anything. 201 has no
 such octet; how this peer spells it is learnt from the first one, which is decoded as all other answers are.
@@ -16,6 +16,7 @@ from clarion.http2.limits import Limits
 from clarion.http2.results import CREATED, OK, Answer, NotProcessed, Unknown
 from clarion.http2.sending import Sender
 
+WHOLE_ANSWER: Final = END_STREAM | END_HEADERS
 PLAIN: Final = {200: OK, 201: CREATED}
 STATUS_200: Final = (b"\x88", b"\x20\x88")
 STATUS_LITERALS: Final = frozenset(kind | index for kind in (0x00, 0x10, 0x40) for index in range(8, 15))
@@ -46,15 +47,23 @@ class AnswerReader:
         self._stateless = True
         self._starts_200 = STATUS_200
 
-    def plain(self, octets: bytes | bytearray, start: int, stop: int) -> Answer | None:
-        """Tell a plain success by the first octets of its header block."""
-        if self._block is not None:
-            return None
+    def settle_plain(self, octets: bytearray, start: int, stop: int, stream_id: int, flags: int) -> bool:
+        """Take a frame of HEADERS if it is all of a plain success, or all but a body that nobody wants."""
+        lot = self._streams.open.get(stream_id)
+        if lot is None or not lot.plain or flags | END_STREAM != WHOLE_ANSWER or self._block is not None:
+            return False
         if octets.startswith(self._starts_200, start, stop):
-            return OK
-        if octets.startswith(self._starts_201, start, stop):
-            return CREATED
-        return None
+            answer = OK
+        elif octets.startswith(self._starts_201, start, stop):
+            answer = CREATED
+        else:
+            return False
+        if flags & END_STREAM:
+            del self._streams.open[stream_id]
+            lot.burst.settle((stream_id >> 1) - lot.shift, answer)
+        else:
+            self._streams.open[stream_id] = lot.halfway(answer)
+        return True
 
     def on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         """Begin the header block of an answer, of its trailers, or of a 1xx."""

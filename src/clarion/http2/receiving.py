@@ -13,7 +13,7 @@ from clarion.http2 import frames
 from clarion.http2.answers import AnswerReader
 from clarion.http2.errors import PeerError
 from clarion.http2.exchanges import Streams
-from clarion.http2.frames import ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, HEAD_OCTETS, HEADERS, Code
+from clarion.http2.frames import ACK, CONTINUATION, DATA, HEAD_OCTETS, HEADERS, Code
 from clarion.http2.limits import Limits
 from clarion.http2.results import NotProcessed
 from clarion.http2.sending import Sender
@@ -21,7 +21,6 @@ from clarion.http2.sending import Sender
 BUFFER_OCTETS: Final = 131_072
 OUR_WINDOW: Final = 1 << 24
 LARGEST_WORD: Final = frames.DEFAULT_FRAME << 8 | 0xFF
-WHOLE_ANSWER: Final = END_STREAM | END_HEADERS
 OF_A_STREAM: Final = frozenset({DATA, HEADERS, frames.RST_STREAM, CONTINUATION})
 OF_THE_CONNECTION: Final = frozenset({frames.SETTINGS, frames.PING, frames.GOAWAY})
 SETTINGS_ACK: Final = frames.frame(frames.SETTINGS, ACK, 0)
@@ -80,9 +79,8 @@ class Receiver:
 
     def space(self) -> memoryview:
         """Return where the next octets are to be put; never empty, because a frame is never larger."""
-        return (
-            self._view[self._filled :] or self._view
-        )  # full only after an error, when nothing is read any more
+        # It is full only after an error, when what comes is not read any more.
+        return self._view[self._filled :] or self._view
 
     def receive(self, octets: int) -> None:
         """Read what has been put into the space; raise `PeerError` when the connection must end."""
@@ -90,7 +88,7 @@ class Receiver:
         if self._filled < self._needed:
             return
         end, buffer, position = self._filled, self._buffer, 0
-        unpack, open_streams, plain_answer = frames.HEAD.unpack_from, self._streams.open, self._answers.plain
+        unpack, settle_plain = frames.HEAD.unpack_from, self._answers.settle_plain
         self._needed = HEAD_OCTETS
         while position + HEAD_OCTETS <= end:
             word, flags, stream_id = unpack(buffer, position)
@@ -100,12 +98,8 @@ class Receiver:
                 self._await_frame(word >> 8)
                 break
             position = stop
-            if flags == WHOLE_ANSWER and word & 0xFF == HEADERS and stream_id in open_streams:
-                lot = open_streams[stream_id]
-                if lot.plain and (answer := plain_answer(buffer, start, stop)):
-                    del open_streams[stream_id]
-                    lot.burst.settle((stream_id >> 1) - lot.shift, answer)
-                    continue
+            if word & 0xFF == HEADERS and settle_plain(buffer, start, stop, stream_id, flags):
+                continue
             self._take(word & 0xFF, flags, stream_id & frames.MASK_31, bytes(self._view[start:stop]))
         self._filled = end - position
         buffer[: self._filled] = buffer[position:end]

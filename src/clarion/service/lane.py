@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeGuard
 
 import structlog
 from sqlalchemy import Connection
@@ -181,6 +181,7 @@ class Lane:
                 await self._settle_some()
             if self._rest is not None or self.is_stopping:
                 return
+            await self._drop_cancelled(page)
             offering = asyncio.create_task(self._offer(page, work))
             self._open.append(_OpenPage(page, work.sendings, offering))
 
@@ -188,13 +189,17 @@ class Lane:
         in_flight = sum(not open_page.offering.done() for open_page in self._open)
         return in_flight >= PAGES_IN_FLIGHT or len(self._open) >= PAGES_UNSETTLED
 
-    async def _offer(self, page: Page, work: _Work) -> None:
-        """Offer a page's segments, all at once. What was cancelled since is dropped: this is looked up per page."""
-        keys = {_key(segment.run) for segment in page.segments}
-        cancelled = await self._context.database.read(notifications.find_cancelled, keys)
-        for segment in page.segments:
-            if segment.run.kind is PushKind.ALERT and _key(segment.run) in cancelled:
+    async def _drop_cancelled(self, page: Page) -> None:
+        """Leave out what was recalled by now: a recall stops a broadcast at its next page."""
+        alerts = [segment for segment in page.segments if segment.run.kind is PushKind.ALERT]
+        keys = {_key(segment.run) for segment in alerts}
+        cancelled = await self._context.database.read(notifications.find_cancelled, keys) if keys else set()
+        for segment in alerts:
+            if _key(segment.run) in cancelled:
                 segment.targets, segment.is_cancelled = [], True
+
+    async def _offer(self, page: Page, work: _Work) -> None:
+        """Offer a page's segments, all at once."""
         await asyncio.gather(
             *(self._offer_segment(segment, work) for segment in page.segments if segment.targets)
         )
@@ -239,6 +244,9 @@ class Lane:
         while not (ready := self._ready()):
             in_flight = [p.offering for p in self._open if not p.offering.done()]
             await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
+        for open_page in ready:
+            open_page.offering.result()  # a fault of ours ends the drain
+        self._judge([segment for open_page in ready for segment in open_page.page.segments])
         now = self._context.clock()
         settlements = [
             self._settlement(segment, open_page.sendings, now)
@@ -247,7 +255,6 @@ class Lane:
         ]
         await self._context.database.write(settle, self._context.owner, settlements, now)
         self._open = [open_page for open_page in self._open if open_page not in ready]
-        self._judge([answer for item in settlements for answer in item.segment.answers])
 
     def _ready(self) -> list[_OpenPage]:
         """The answered pages whose runs have no earlier page open: a run is settled in order."""
@@ -275,19 +282,24 @@ class Lane:
 
     # ── Resting ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _judge(self, answers: Sequence[Answer]) -> None:
-        """Decide from settled answers whether the whole lane must rest."""
+    def _judge(self, segments: Sequence[Segment]) -> None:
+        """Decide from the answers of some pages whether the whole lane must rest.
+
+        When most addresses are doubted, the channel is: its devices are kept and their pushes come again.
+        """
+        answers = [answer for segment in segments for answer in segment.answers]
         troubles = [a for a in answers if isinstance(a, Misconfigured)]
         away = [a for a in answers if isinstance(a, Unavailable) and a.whole_service]
-        doubts = [a for a in answers if isinstance(a, Refused) and a.doubts_device]
+        doubts = [a for a in answers if _is_doubt(a)]
         if troubles:
             self._rest = self._rest_for(troubles[0])
         elif away and len(away) * 2 >= len(answers):
             self._rest = self._rest_for(away[0])
         elif len(doubts) >= MOST_DOUBTS and len(doubts) * 2 > len(answers):
-            self._rest = self._rest_for(
-                Misconfigured(f"{doubts[0].reason} for {len(doubts)} of {len(answers)} devices")
-            )
+            doubted = Misconfigured(f"{doubts[0].reason} for {len(doubts)} of {len(answers)} devices")
+            for segment in segments:
+                segment.answers = [doubted if _is_doubt(answer) else answer for answer in segment.answers]
+            self._rest = self._rest_for(doubted)
         elif any(isinstance(answer, Accepted) for answer in answers):
             self._failures = 0
 
@@ -299,6 +311,10 @@ class Lane:
         wait = backoff_ms(self._failures, self._context.random(), first_ms=1_000, most_ms=300_000)
         asked = int((obstacle.retry_after_seconds or 0) * 1000)
         return Rest(now + max(wait, asked), obstacle.reason)
+
+
+def _is_doubt(answer: Answer) -> TypeGuard[Refused]:
+    return isinstance(answer, Refused) and answer.doubts_device
 
 
 def _key(run: Run) -> Key:

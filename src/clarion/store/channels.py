@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, or_, select, update
+from sqlalchemy import Connection, func, insert, or_, select, update
 
 from clarion.store.schema import channels, push_runs
 
@@ -76,6 +76,12 @@ def due_channels(connection: Connection, now: int) -> list[int]:
         )
     )
     return list(connection.scalars(query))
+
+
+def count_held(connection: Connection, now: int) -> int:
+    """How many channels rest at this moment, for whatever reason."""
+    query = select(func.count()).select_from(channels).where(channels.c.held_until > now)
+    return connection.scalars(query).one()
 
 
 def find_channels(connection: Connection, channel_ids: Sequence[int]) -> list[Channel]:
