@@ -4,7 +4,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from litestar import get
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from clarion.api.auth import authenticate_member
 from clarion.api.context import ApiRequest, door
@@ -29,7 +29,7 @@ async def list_member_notifications(
     organization_id: UUID,
     user_id: UUID,
     limit: str | None = None,
-    continuation_token: Annotated[str | None, Parameter(query="continuationToken")] = None,
+    continuation_token: Annotated[str | None, QueryParameter(name="continuationToken")] = None,
 ) -> InboxList:
     """A page of the inbox, for its owner and for those who may send."""
     access = await authenticate_member(request, organization_id)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 from litestar import Response, delete, get, post
-from litestar.params import Parameter
+from litestar.params import QueryParameter
 
 from clarion.api.auth import authenticate_sender
 from clarion.api.body import check_media_type, parse_object, read_body
@@ -86,9 +86,9 @@ async def list_organization_notifications(
     request: ApiRequest,
     organization_id: UUID,
     limit: str | None = None,
-    continuation_token: Annotated[str | None, Parameter(query="continuationToken")] = None,
+    continuation_token: Annotated[str | None, QueryParameter(name="continuationToken")] = None,
     filter_mode: Annotated[  # noqa: ARG001 - published without its values, so every value is taken
-        str | None, Parameter(query="filterMode", description="Accepted, without effect.")
+        str | None, QueryParameter(name="filterMode", description="Accepted, without effect.")
     ] = None,
 ) -> NotificationList:
     """A page of notifications; `continuationToken` leads to the next."""
