@@ -4,7 +4,7 @@ from typing import Annotated, Final
 from uuid import UUID
 
 from litestar import get
-from litestar.params import QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from clarion.api.auth import authenticate_member
 from clarion.api.context import ApiRequest, door
@@ -26,9 +26,9 @@ _LIST: Final = "inbox"
 )
 async def list_member_notifications(
     request: ApiRequest,
-    organization_id: UUID,
-    user_id: UUID,
-    limit: str | None = None,
+    organization_id: FromPath[UUID],
+    user_id: FromPath[UUID],
+    limit: FromQuery[str | None] = None,
     continuation_token: Annotated[str | None, QueryParameter(name="continuationToken")] = None,
 ) -> InboxList:
     """A page of the inbox, for its owner and for those who may send."""
@@ -50,7 +50,10 @@ async def list_member_notifications(
     tags=["inbox"],
 )
 async def get_member_notification(
-    request: ApiRequest, organization_id: UUID, user_id: UUID, notification_id: UUID
+    request: ApiRequest,
+    organization_id: FromPath[UUID],
+    user_id: FromPath[UUID],
+    notification_id: FromPath[UUID],
 ) -> InboxEntryAnswer:
     """One entry, for the inbox's owner and for those who may send."""
     access = await authenticate_member(request, organization_id)

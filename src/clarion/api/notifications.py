@@ -7,7 +7,7 @@ from uuid import UUID
 
 import structlog
 from litestar import Response, delete, get, post
-from litestar.params import QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
 
 from clarion.api.auth import authenticate_sender
 from clarion.api.body import check_media_type, parse_object, read_body
@@ -42,7 +42,9 @@ _KEY = re.compile(r"[ -~]{1,255}")
     responses=ERRORS,
     tags=["notifications"],
 )
-async def create_notification(request: ApiRequest, organization_id: UUID) -> Response[CreatedAnswer]:
+async def create_notification(
+    request: ApiRequest, organization_id: FromPath[UUID]
+) -> Response[CreatedAnswer]:
     """Accept a notification. 201 means that it is durable; the push follows within a moment.
 
     Send an `Idempotency-Key` header to repeat a request safely: for 24 hours the same key and body answer as
@@ -84,8 +86,8 @@ async def create_notification(request: ApiRequest, organization_id: UUID) -> Res
 )
 async def list_organization_notifications(
     request: ApiRequest,
-    organization_id: UUID,
-    limit: str | None = None,
+    organization_id: FromPath[UUID],
+    limit: FromQuery[str | None] = None,
     continuation_token: Annotated[str | None, QueryParameter(name="continuationToken")] = None,
     filter_mode: Annotated[  # noqa: ARG001 - published without its values, so every value is taken
         str | None, QueryParameter(name="filterMode", description="Accepted, without effect.")
@@ -110,7 +112,7 @@ async def list_organization_notifications(
     tags=["notifications"],
 )
 async def get_notification(
-    request: ApiRequest, organization_id: UUID, notification_id: UUID
+    request: ApiRequest, organization_id: FromPath[UUID], notification_id: FromPath[UUID]
 ) -> NotificationAnswer:
     """One notification with its present state."""
     access = await authenticate_sender(request, organization_id)
@@ -127,7 +129,9 @@ async def get_notification(
     responses=ERRORS,
     tags=["notifications"],
 )
-async def delete_notification(request: ApiRequest, organization_id: UUID, notification_id: UUID) -> None:
+async def delete_notification(
+    request: ApiRequest, organization_id: FromPath[UUID], notification_id: FromPath[UUID]
+) -> None:
     """Recall a notification: what is not yet sent is not sent, inbox copies vanish, banners are withdrawn.
 
     The notification stays in the list in the state CANCELLED.
