@@ -27,6 +27,7 @@ from clarion.api.context import Door
 from clarion.http2 import client_tls
 from clarion.providers import Surroundings, make_provider
 from clarion.service.access import Gatekeeper
+from clarion.service.allowance import Allowance
 from clarion.service.lane import LaneContext
 from clarion.service.publish import publish
 from clarion.settings import Settings
@@ -152,7 +153,9 @@ async def _door(settings: Settings, hint_pipe: int | None) -> AsyncIterator[Door
         yield Door(
             database=database,
             publish=Together(database, publish),
-            gatekeeper=Gatekeeper(database, region, base_urls, now_ms),
+            gatekeeper=Gatekeeper(
+                database, region, base_urls, Allowance(settings.server.requests_per_second, now_ms), now_ms
+            ),
             hints=hints,
             metrics=Metrics(shared),
             clock=now_ms,

@@ -11,12 +11,19 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
 DEFAULT_FILE = "clarion.toml"
 PREFIX = "CLARION_"
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
+
+
+def _read_pairs(value: object) -> object:
+    """Take `name=value,name=value`, as the environment has to spell a table."""
+    if not isinstance(value, str):
+        return value
+    return dict(pair.split("=", 1) if "=" in pair else (pair, "") for pair in value.split(",") if pair)
 
 
 class _Section(BaseModel):
@@ -31,9 +38,15 @@ class Server(_Section):
     region: str = Field(
         "us-east-1", description="The region that this installation is.", pattern=r"^[a-z0-9-]{1,32}$"
     )
-    base_urls: dict[str, str] = Field(
+    requests_per_second: int = Field(
+        1_000,
+        description="What one access token may ask, on average over ten seconds; an organization ten times as much.",
+        ge=1,
+    )
+    base_urls: Annotated[dict[str, str], BeforeValidator(_read_pairs)] = Field(
         default_factory=dict,
-        description="Base URL of every region, for callers who reach the wrong one.",
+        description="Public base URL of every region, for callers who reach the wrong one; in the environment: "
+        "us-east-1=https://…,eu-central-1=https://…",
     )
 
 

@@ -13,6 +13,7 @@ from clarion.api.app import create_app
 from clarion.api.context import Door
 from clarion.model.access import Role, mint_token
 from clarion.service.access import Gatekeeper
+from clarion.service.allowance import Allowance
 from clarion.service.publish import publish
 from clarion.store import directory, tokens
 from clarion.store.database import Together
@@ -78,7 +79,7 @@ def make_door(world: World) -> Door:
     return Door(
         database=database,
         publish=Together(database, publish),
-        gatekeeper=Gatekeeper(database, REGION, ELSEWHERE, clock),
+        gatekeeper=Gatekeeper(database, REGION, ELSEWHERE, Allowance(1_000, clock), clock),
         hints=HintSender(),
         metrics=Metrics(),
         clock=clock,

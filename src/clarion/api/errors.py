@@ -20,6 +20,7 @@ from clarion.model.errors import (
     Refusal,
     StoreUnavailable,
     TooLarge,
+    TooManyRequests,
     TooSlow,
     Unauthenticated,
     WrongRegion,
@@ -37,6 +38,7 @@ STATUS: Final[dict[type[Refusal], int]] = {
     TooLarge: 413,
     NotJson: 415,
     WrongRegion: 421,
+    TooManyRequests: 429,
     StoreUnavailable: 503,
 }
 
@@ -76,7 +78,7 @@ def _headers(refusal: Refusal) -> dict[str, str]:
     match refusal:
         case Unauthenticated():
             return {"WWW-Authenticate": "Bearer"}
-        case StoreUnavailable(retry_after_seconds=seconds):
+        case StoreUnavailable(retry_after_seconds=seconds) | TooManyRequests(retry_after_seconds=seconds):
             return {"Retry-After": str(seconds)}
         case TooLarge() | TooSlow():
             return {"Connection": "close"}  # the rest of the body is not read

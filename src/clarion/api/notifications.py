@@ -53,6 +53,7 @@ async def create_notification(
     tools = door(request)
     access = await authenticate_sender(request, organization_id)
     check_media_type(request.headers.get("content-type", ""))
+    _refuse_parameters(request)
     key = _idempotency_key(request)
     raw = await read_body(request)
     draft, ignored = read_draft(*parse_object(raw))
@@ -140,6 +141,13 @@ async def delete_notification(
     access = await authenticate_sender(request, organization_id)
     await tools.database.write(recall, access, notification_id, tools.clock())
     tools.hints.send()
+
+
+def _refuse_parameters(request: ApiRequest) -> None:
+    """A parameter without effect would be a promise: `validateOnly=true` must never send."""
+    if request.query_params:
+        faults = [Fault(f"?{name}", "is not a known parameter here") for name in request.query_params.dict()]
+        raise Invalid.because(faults)
 
 
 def _idempotency_key(request: ApiRequest) -> str | None:

@@ -56,6 +56,7 @@ ERRORS: Final[dict[int, ResponseSpec]] = {
     403: _error("A valid token that may not do this."),
     404: _error("Absent, or hidden from this caller."),
     421: _error("The token belongs to another region; `region` and `baseUrl` say which."),
+    429: _error("Too many requests; try again after `Retry-After` seconds."),
     503: _error("Nothing can be stored right now, and nothing was; try again after `Retry-After` seconds."),
 }
 

@@ -213,7 +213,10 @@ def _sentence(details: Any) -> str:
 
 def _one_per_path(faults: list[Fault]) -> list[Fault]:
     """The first fault of each path: a value that was set aside as odd must not be called missing as well."""
-    return list({fault.path: fault for fault in reversed(faults)}.values())[::-1]
+    first: dict[str, Fault] = {}
+    for fault in faults:
+        first.setdefault(fault.path, fault)
+    return list(first.values())
 
 
 def _draft(body: NotificationBody) -> Draft:

@@ -46,9 +46,11 @@ def split_names(value: str | list[str]) -> tuple[str, ...]:
 
 
 def without_repeats(names: tuple[str, ...], *, fold: bool) -> tuple[str, ...]:
-    """Keep the first spelling of each name; `fold` compares without regard to case."""
-    first = {fold_email(name) if fold else name: name for name in reversed(names)}
-    return tuple(reversed(first.values()))
+    """Keep the first spelling of each name, at its place; `fold` compares without regard to case."""
+    first: dict[str, str] = {}
+    for name in names:
+        first.setdefault(fold_email(name) if fold else name, name)
+    return tuple(first.values())
 
 
 def fold_email(email: str) -> str:

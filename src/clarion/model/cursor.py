@@ -7,6 +7,7 @@ import base64
 import binascii
 
 _VERSION = "1"
+_POSITIONS = 1 << 63  # what the databases can hold
 
 
 def encode_cursor(list_name: str, position: int) -> str:
@@ -19,7 +20,8 @@ def decode_cursor(list_name: str, text: str) -> int:
     try:
         octets = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         version, name, position = octets.decode("ascii").split(".")
-        if (version, name) == (_VERSION, list_name) and position.isdecimal() and len(position) < 20:
+        is_ours = (version, name) == (_VERSION, list_name) and position.isdecimal() and len(position) < 20
+        if is_ours and int(position) < _POSITIONS:
             return int(position)
     except (binascii.Error, ValueError):
         pass

@@ -13,6 +13,7 @@ knows a status code. The tree:
     ├── NotFound           absent, or hidden from this caller: no difference is made
     ├── Conflict           the request contradicts what is stored
     ├── WrongRegion        the organization or the token lives elsewhere; says where
+    ├── TooManyRequests    this caller asks more often than it may
     └── StoreUnavailable   nothing can be stored right now; nothing was
 """
 
@@ -110,6 +111,16 @@ class WrongRegion(Refusal):
         super().__init__(f"This token belongs to the region {region}{place}.")
         self.region = region
         self.base_url = base_url
+
+
+class TooManyRequests(Refusal):
+    """This caller asks more often than it may."""
+
+    code = "too_many_requests"
+
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__("Too many requests with this token or for this organization; try again later.")
+        self.retry_after_seconds = retry_after_seconds
 
 
 class StoreUnavailable(Refusal):

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 
 from clarion.model.access import Access, TokenText, parse_token
 from clarion.model.errors import Forbidden, NotFound, Unauthenticated, WrongRegion
+from clarion.service.allowance import Allowance
 from clarion.store import tokens
 from clarion.store.database import Database
 
@@ -25,19 +26,25 @@ class Gatekeeper:
     """Answers who a token belongs to. One per process."""
 
     def __init__(
-        self, database: Database, region: str, base_urls: dict[str, str], clock: Callable[[], int]
+        self,
+        database: Database,
+        region: str,
+        base_urls: dict[str, str],
+        allowance: Allowance,
+        clock: Callable[[], int],
     ) -> None:
         self._database = database
         self._region = region
         self._base_urls = base_urls
+        self._allowance = allowance
         self._clock = clock
         self._known: dict[tuple[str, UUID], tuple[int, Access | None]] = {}
 
     async def access(self, token: str, organization: UUID) -> Access:
         """What the token's owner is in this organization.
 
-        Raises Unauthenticated for a token that proves nothing, WrongRegion for one of another region, and
-        NotFound when the organization is absent or not theirs.
+        Raises Unauthenticated for a token that proves nothing, WrongRegion for one of another region,
+        NotFound when the organization is absent or not theirs, and TooManyRequests.
         """
         now = self._clock()
         known = self._known.get((token, organization))
@@ -48,6 +55,7 @@ class Gatekeeper:
             self._known[token, organization] = known
         if known[1] is None:
             raise NotFound("There is no such organization, or you are not a member of it.")
+        self._allowance.spend(token, known[1])
         return known[1]
 
     async def sender(self, token: str, organization: UUID) -> Access:
