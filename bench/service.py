@@ -1,7 +1,8 @@
 """An installation of Clarion in a temporary folder: its database, people and phones, and its processes.
 
 Everything is seeded through the functions of `clarion.store`, in pieces, and served by `clarion serve` as an
-operator would start it: default settings, default log, `synchronous = FULL`.
+operator would start it: default settings, default log, `synchronous = FULL`. Only the allowance per access
+token is raised, because one caller stands for many.
 """
 
 import os
@@ -61,7 +62,11 @@ class Installation:
     def serving(self, core: int, *, role: str = "all") -> Iterator[int]:
         """Run `clarion serve`; yields its process id."""
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CLARION_")}
-        environment |= {"CLARION_STORE_FOLDER": str(self.folder), "CLARION_SERVER_PORT": str(self.port)}
+        environment |= {
+            "CLARION_STORE_FOLDER": str(self.folder),
+            "CLARION_SERVER_PORT": str(self.port),
+            "CLARION_SERVER_REQUESTS_PER_SECOND": "1000000",
+        }
         if self._ca_file is not None:
             environment["CLARION_PUSH_CA_FILE"] = str(self._ca_file)
         command = [sys.executable, "-m", "clarion", "serve", "--role", role]
@@ -99,9 +104,8 @@ class Installation:
                     "host": "localhost", "port": port}  # fmt: skip
         key = ec.generate_private_key(ec.SECP256R1())
         secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        return self._write(
-            channels.add_channel, organization.id, uuid4(), "apns", "Stand-in", settings, secret, now_ms()
-        )
+        new = channels.NewChannel(uuid4(), "apns", "Stand-in", settings, secret)
+        return self._write(channels.add_channel, organization.id, new, now_ms())
 
     def add_devices(self, organization: Organization, channel_id: int, member_ids: list[int]) -> list[str]:
         """Add a device per member; returns their addresses."""

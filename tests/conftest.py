@@ -41,11 +41,18 @@ def postgresql_cluster() -> Iterator[Cluster]:
         yield cluster
 
 
-@pytest.fixture
-def postgresql_url(postgresql_cluster: Cluster) -> Iterator[str]:
-    """A fresh PostgreSQL database with the schema."""
+@pytest.fixture(scope="session")
+def postgresql_database(postgresql_cluster: Cluster) -> Iterator[str]:
+    """One PostgreSQL database with the schema."""
     with postgresql_cluster.fresh_database("template_clarion") as url:
         yield url
+
+
+@pytest.fixture
+def postgresql_url(postgresql_cluster: Cluster, postgresql_database: str) -> str:
+    """A PostgreSQL database with the schema and without a row; its numbers go on from test to test."""
+    postgresql_cluster.empty(postgresql_database, metadata)
+    return postgresql_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import MetaData, create_engine, make_url, text
 from sqlalchemy.pool import NullPool
 
 
@@ -36,6 +36,14 @@ class Cluster:
         self._administer(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         yield self.url(name)
         self._administer(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+    def empty(self, url: str, metadata: MetaData) -> None:
+        """Delete every row, whoever else still has the database open: far quicker than a new database."""
+        name = make_url(url).database
+        self._administer(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")
+        with create_engine(url, poolclass=NullPool).begin() as connection:
+            for table in metadata.sorted_tables:
+                connection.execute(table.delete())
 
     def _administer(self, statement: str) -> None:
         engine = create_engine(self.url("postgres"), isolation_level="AUTOCOMMIT", poolclass=NullPool)

@@ -6,22 +6,27 @@ from itertools import count
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row, Table, select
 
 from clarion.model.access import Access, Role
 from clarion.model.audience import Audience, Scope
 from clarion.model.errors import Refusal
-from clarion.model.notification import Content, Draft, Notification
+from clarion.model.notification import Content, Draft, Notification, Options
 from clarion.service.publish import Published, PublishRequest, publish
-from clarion.store import channels, devices, directory, notifications
+from clarion.store import channels, devices, directory, inbox, notifications, runs
 from clarion.store.database import Database
+from clarion.store.inbox import InboxEntry
+from clarion.store.runs import Run, Target
 from tests.clock import Clock
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 SOLUTION = "crm"
+"""A solution with the groups sales and finance."""
+
 OTHER_SOLUTION = "retail"
+"""Another, with the group customers."""
 
 
 @dataclass
@@ -59,21 +64,25 @@ class World:
         self, email: str, *audiences: str, phones: int = 1, role: Role = Role.USER
     ) -> "Member":
         """A member of the named solutions and groups, with phones on the channel."""
-        return await self.write(self._add_member, email, audiences, phones, role)
+        return (await self.write(self._add_members, [email], audiences, phones, role))[0]
+
+    async def add_members(self, count: int, *audiences: str, phones: int = 1) -> list["Member"]:
+        """Many members at once, with addresses of their own."""
+        emails = [f"member-{next(self.numbers)}@example.com" for _ in range(count)]
+        return await self.write(self._add_members, emails, audiences, phones, Role.USER)
+
+    async def add_phone(self, member: "Member", channel_id: int | None = None) -> str:
+        """One more phone of a member, on the first channel or another; returns its address."""
+        address = f"{next(self.numbers):064x}"
+        on = self.channel_id if channel_id is None else channel_id
+        phone = devices.NewDevice(uuid4(), member.id, on, address, "phone")
+        await self.write(devices.add_devices, self.organization_id, [phone], self.clock())
+        return address
 
     async def add_channel(self, name: str = "second", solution_id: int | None = None) -> int:
-        """One more channel."""
-        return await self.write(
-            channels.add_channel,
-            self.organization_id,
-            uuid4(),
-            "apns",
-            name,
-            {},
-            "",
-            self.clock(),
-            solution_id,
-        )
+        """One more channel, of one solution only when that is given by its row's id."""
+        new = channels.NewChannel(uuid4(), "apns", name, {}, "", solution_id)
+        return await self.write(channels.add_channel, self.organization_id, new, self.clock())
 
     async def join(self, member: "Member", audience: str) -> None:
         """Begin a stay."""
@@ -100,26 +109,69 @@ class World:
             raise answer
         return answer
 
+    def says(self, text: str) -> Content:
+        """Content with only a text."""
+        return Content(text=text)
+
+    def options(self, **parts: Any) -> Options:
+        """Options that are usual but for these."""
+        return Options(**parts)
+
+    async def tell(self, text: str, solution: str | None = None) -> Notification:
+        """Publish a text to a solution, or to everybody."""
+        if solution is None:
+            draft = self.draft(Scope.ORGANIZATION, content=Content(text))
+        else:
+            draft = self.draft(Scope.SOLUTION, solution=self.solutions[solution], content=Content(text))
+        return (await self.publish(draft)).notification
+
     async def stored(self, notification: UUID) -> Notification:
         """A notification as it is now."""
         found = await self.read(notifications.find_notification, self.organization_id, notification)
         assert found is not None
         return found
 
-    def _add_member(
-        self, connection: Connection, email: str, audiences: Sequence[str], phones: int, role: Role
-    ) -> "Member":
-        user, organization_id, now = uuid4(), self.organization_id, self.clock()
-        new = directory.NewMember(user, email, email, role)
-        member_id = directory.add_members(connection, organization_id, [new], now)[0]
-        if audiences:
-            stays = [(self.streams[name], member_id) for name in audiences]
+    async def inbox(self, member: "Member", limit: int = 100, before: int | None = None) -> list[InboxEntry]:
+        """What a member sees, newest first."""
+        owner = await self.read(inbox.find_inbox_member, self.organization_id, member.user)
+        assert owner is not None
+        return await self.read(inbox.list_entries, self.organization_id, owner, limit, before)
+
+    async def claim(self, owner: str = "worker", channel_id: int | None = None) -> list[Run]:
+        """What a worker gets when it asks for work now; the lease is the worker's usual half minute."""
+        now, on = self.clock(), self.channel_id if channel_id is None else channel_id
+        return await self.write(runs.claim, on, owner, now, now + 30_000)
+
+    async def targets(self, claimed: Sequence[Run]) -> list[Target]:
+        """Whom claimed runs address now."""
+        return await self.read(runs.find_targets, claimed, self.clock())
+
+    async def rows(self, table: Table, **where: Any) -> Sequence[Row[Any]]:
+        """The rows of a table, in the order of its key, whose columns have these values."""
+        columns = [table.c[name] == value for name, value in where.items()]
+        query = select(table).where(*columns).order_by(*table.primary_key.columns)
+        return await self.read(lambda connection: connection.execute(query).all())
+
+    def _add_members(
+        self, connection: Connection, emails: Sequence[str], audiences: Sequence[str], phones: int, role: Role
+    ) -> list["Member"]:
+        organization_id, now = self.organization_id, self.clock()
+        new = [directory.NewMember(uuid4(), email, email, role) for email in emails]
+        member_ids = directory.add_members(connection, organization_id, new, now)
+        if stays := [(self.streams[name], member_id) for name in audiences for member_id in member_ids]:
             directory.join(connection, organization_id, stays)
-        addresses = [f"{next(self.numbers):064x}" for _ in range(phones)]
-        installed = [devices.NewDevice(uuid4(), member_id, self.channel_id, a, "phone") for a in addresses]
+        addresses = [tuple(f"{next(self.numbers):064x}" for _ in range(phones)) for _ in member_ids]
+        installed = [
+            devices.NewDevice(uuid4(), member_id, self.channel_id, address, "phone")
+            for member_id, own in zip(member_ids, addresses, strict=True)
+            for address in own
+        ]
         if installed:
             devices.add_devices(connection, organization_id, installed, now)
-        return Member(member_id, user, email, tuple(addresses))
+        return [
+            Member(member_id, person.user, person.email, own)
+            for member_id, person, own in zip(member_ids, new, addresses, strict=True)
+        ]
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ it dies, and ends by itself when the pipe of hints closes.
 
 import asyncio
 import contextlib
+import gc
 import os
 import secrets
 import shutil
@@ -16,7 +17,6 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from random import random
 from typing import Final
-from uuid import uuid4
 
 import structlog
 import uvicorn
@@ -25,6 +25,7 @@ from prometheus_client import start_http_server
 from clarion.api.app import create_app
 from clarion.api.context import Door
 from clarion.http2 import client_tls
+from clarion.model.ids import time_ordered_uuid
 from clarion.providers import Surroundings, make_provider
 from clarion.service.access import Gatekeeper
 from clarion.service.allowance import Allowance
@@ -79,6 +80,7 @@ async def serve(settings: Settings, *, with_worker: bool) -> None:
             uvicorn.Config(
                 create_app(door),
                 http="httptools",
+                proxy_headers=False,
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -88,6 +90,7 @@ async def serve(settings: Settings, *, with_worker: bool) -> None:
         )
         serving = asyncio.create_task(server.serve([listening]))
         keeping = None if reading is None else asyncio.create_task(_keep_worker(reading, stop))
+        _spare_collections()
         logger.info("serving", url=base_url(settings))
         await asyncio.wait([serving, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
         stop.set()
@@ -118,6 +121,7 @@ async def work(settings: Settings, *, hint_pipe: int | None) -> None:
             HintListener(pipe=hint_pipe, postgresql=_notifications_url(settings, database)),
             lambda name, values, secret: make_provider(name, values, secret, around),
         )
+        _spare_collections()
         working = asyncio.create_task(worker.run())
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait([working, stopping], return_when=asyncio.FIRST_COMPLETED)
@@ -159,7 +163,7 @@ async def _door(settings: Settings, hint_pipe: int | None) -> AsyncIterator[Door
             hints=hints,
             metrics=Metrics(shared),
             clock=now_ms,
-            new_uuid=uuid4,
+            new_uuid=lambda: time_ordered_uuid(now_ms(), secrets.token_bytes),
         )
     finally:
         await hints.close()
@@ -198,13 +202,20 @@ async def _farewell(child: asyncio.subprocess.Process) -> None:
         await child.wait()
 
 
+def _spare_collections() -> None:
+    """Keep what was imported out of every garbage collection: it stays, and looking at it took 80 ms at a time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
+
+
 def _listen(settings: Settings) -> socket.socket:
     host, port = settings.server.host, settings.server.port
     try:
         return socket.create_server((host, port), backlog=2048, reuse_port=False)
     except OSError as error:
         raise StartError(
-            f"Cannot listen on {host}:{port}: {error.strerror}. "
+            f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}. "
             "Choose another with server.port in the settings file or CLARION_SERVER_PORT."
         ) from None
 

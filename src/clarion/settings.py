@@ -23,7 +23,8 @@ def _read_pairs(value: object) -> object:
     """Take `name=value,name=value`, as the environment has to spell a table."""
     if not isinstance(value, str):
         return value
-    return dict(pair.split("=", 1) if "=" in pair else (pair, "") for pair in value.split(",") if pair)
+    pairs = (pair.partition("=") for pair in value.split(",") if pair)
+    return {name: rest for name, _, rest in pairs}
 
 
 class _Section(BaseModel):

@@ -73,13 +73,13 @@ class Caller:
         return {} if self.token is None else {"Authorization": f"BEARER {self.token}"}
 
 
-def make_door(world: World) -> Door:
+def make_door(world: World, requests_per_second: int = 1_000) -> Door:
     """The API's tools around a small organization."""
     database, clock = world.database, world.clock
     return Door(
         database=database,
         publish=Together(database, publish),
-        gatekeeper=Gatekeeper(database, REGION, ELSEWHERE, Allowance(1_000, clock), clock),
+        gatekeeper=Gatekeeper(database, REGION, ELSEWHERE, Allowance(requests_per_second, clock), clock),
         hints=HintSender(),
         metrics=Metrics(),
         clock=clock,
@@ -87,9 +87,9 @@ def make_door(world: World) -> Door:
     )
 
 
-def make_http(world: World) -> httpx.AsyncClient:
+def make_http(world: World, requests_per_second: int = 1_000) -> httpx.AsyncClient:
     """A client whose requests go straight into the application."""
-    transport = httpx.ASGITransport(create_app(make_door(world)))
+    transport = httpx.ASGITransport(create_app(make_door(world, requests_per_second)))
     return httpx.AsyncClient(transport=transport, base_url="http://clarion.example.com")
 
 

@@ -46,7 +46,7 @@ def create_app(door: Door) -> Envelope:
             Exception: errors.answer_fault,
         },
         openapi_config=openapi.openapi_config("/", version("clarion")),
-        request_max_body_size=MOST_OCTETS + 1,  # `api/body.py` answers first
+        request_max_body_size=MOST_OCTETS,
         state=State({"door": door}),
         logging_config=None,
     )

@@ -7,11 +7,14 @@ differ, so Clarion refuses them instead of choosing.
 import asyncio
 import json
 import math
+import re
+from collections import Counter
 from typing import Any, Final
 
 from litestar import Request
+from litestar.exceptions.http_exceptions import RequestEntityTooLarge
 
-from clarion.model.errors import Fault, Invalid, NotJson, TooLarge, TooSlow
+from clarion.model.errors import MOST_FAULTS, Fault, Invalid, NotJson, TooLarge, TooSlow
 
 MOST_OCTETS: Final = 1_048_576
 MOST_DEPTH: Final = 32
@@ -19,20 +22,18 @@ MOST_SECONDS: Final = 30.0
 
 JsonObject = dict[str, Any]
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
-async def read_body(request: Request[Any, Any, Any]) -> bytes:
+
+async def read_body(request: Request[Any, Any, Any], seconds: float = MOST_SECONDS) -> bytes:
     """The whole body. Raises TooLarge above 1 MiB, whatever was declared, and TooSlow after half a minute."""
-    chunks, size = [], 0
     try:
-        async with asyncio.timeout(MOST_SECONDS):
-            async for chunk in request.stream():
-                size += len(chunk)
-                if size > MOST_OCTETS:
-                    raise TooLarge(f"The body is larger than {MOST_OCTETS:,} octets.")
-                chunks.append(chunk)
+        async with asyncio.timeout(seconds):
+            return await request.body()
+    except RequestEntityTooLarge:  # `app.py` sets the limit
+        raise TooLarge(f"The body is larger than {MOST_OCTETS:,} octets.") from None
     except TimeoutError:
-        raise TooSlow(f"The body did not arrive within {MOST_SECONDS:.0f} seconds.") from None
-    return b"".join(chunks)
+        raise TooSlow(f"The body did not arrive within {seconds:g} seconds.") from None
 
 
 def check_media_type(media_type: str) -> None:
@@ -90,8 +91,8 @@ class _Reader:
             return value
         self.is_odd = True
         repeating = _Repeating(value)
-        names = [name for name, _ in pairs]
-        repeating.repeated = tuple(sorted({name for name in names if names.count(name) > 1}))
+        counts = Counter(name for name, _ in pairs)
+        repeating.repeated = tuple(name for name, count in counts.items() if count > 1)
         return repeating
 
     def constant(self, name: str) -> _Odd:
@@ -126,17 +127,18 @@ def _walk(value: dict[Any, Any] | list[Any], path: str, depth: int, faults: list
     if depth > MOST_DEPTH:
         faults.append(_too_deep(path))
         return
-    repeated = value.repeated if isinstance(value, _Repeating) else ()
+    repeated = value.repeated[:MOST_FAULTS] if isinstance(value, _Repeating) else ()
     faults.extend(Fault(_join(path, name), "is named more than once in the same object") for name in repeated)
     items: list[tuple[Any, Any]] = list(value.items() if isinstance(value, dict) else enumerate(value))
     for key, item in items:
-        here = _join(path, key)
+        if len(faults) >= MOST_FAULTS:
+            return
         if isinstance(key, str) and (message := _text_fault(key)):
             faults.append(Fault(path, f"has a key that {message}"))
         if isinstance(item, dict | list):
-            _walk(item, here, depth + 1, faults)
+            _walk(item, _join(path, key), depth + 1, faults)
         elif message := _value_fault(item):
-            faults.append(Fault(here, message))
+            faults.append(Fault(_join(path, key), message))
             value[key] = None
 
 
@@ -149,7 +151,7 @@ def _value_fault(value: object) -> str | None:
 def _text_fault(text: str) -> str | None:
     if "\0" in text:
         return "contains the character NUL"
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if _SURROGATE.search(text):
         return "contains half a surrogate pair, which is no character"
     return None
 

@@ -56,15 +56,15 @@ class Envelope:
                 message["headers"] = [*message["headers"], *extra]
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id.decode()):
-            try:
-                await self._application(scope, receive, send_enveloped)
-            finally:
-                self._metrics.request(status)
-                logger.debug(
-                    "request",
-                    method=scope["method"],
-                    path=scope["path"],
-                    status=status,
-                    milliseconds=round((perf_counter() - started) * 1000, 1),
-                )
+        structlog.contextvars.bind_contextvars(request_id=request_id.decode())  # a request has its own task
+        try:
+            await self._application(scope, receive, send_enveloped)
+        finally:
+            self._metrics.request(status)
+            logger.debug(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                milliseconds=round((perf_counter() - started) * 1000, 1),
+            )

@@ -58,14 +58,14 @@ def answer_refusal(_request: Request[Any, Any, Any], refusal: Refusal) -> Respon
 def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, Any]]:
     """Tell what the framework found: an unknown path, or an unknown method, which is the same to a caller."""
     if error.status_code in {404, 405}:
-        message = f"There is nothing at {request.method} {request.url.path}."
+        message = f"There is nothing at {request.method} {request.scope['path']}."
         return answer_refusal(request, NotFound(message, code="unknown_path"))
     return answer_refusal(request, Invalid(error.detail or "The request cannot be read."))
 
 
 def answer_fault(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
     """A fault of ours: logged whole, told without details."""
-    logger.error("unexpected_error", path=request.url.path, exc_info=error)
+    logger.error("unexpected_error", path=request.scope["path"], exc_info=error)
     body = {
         "message": "Clarion failed to answer; the fault is logged.",
         "code": "internal_error",

@@ -23,7 +23,7 @@ from clarion.api.schemas import (
     read_draft,
 )
 from clarion.model.cursor import encode_cursor
-from clarion.model.errors import Fault, Invalid, NotFound
+from clarion.model.errors import Fault, NotFound
 from clarion.service.publish import PublishRequest
 from clarion.service.recall import recall
 from clarion.store.notifications import find_notification, list_notifications
@@ -53,10 +53,11 @@ async def create_notification(
     tools = door(request)
     access = await authenticate_sender(request, organization_id)
     check_media_type(request.headers.get("content-type", ""))
-    _refuse_parameters(request)
-    key = _idempotency_key(request)
+    faults = _parameter_faults(request)
+    key = _idempotency_key(request, faults)
     raw = await read_body(request)
-    draft, ignored = read_draft(*parse_object(raw))
+    value, oddities = parse_object(raw)
+    draft, ignored = read_draft(value, [*faults, *oddities])
     published = await tools.publish(
         PublishRequest(
             access=access,
@@ -70,7 +71,7 @@ async def create_notification(
     if not published.replayed:
         tools.hints.send()
         tools.metrics.accepted(published.notification.scope)
-        logger.info("notification_accepted", notification=str(published.notification.uuid))
+        logger.debug("notification_accepted", notification=str(published.notification.uuid))
     return Response(
         created_answer(published.notification, published.unmatched_emails, ignored),
         status_code=201,
@@ -143,17 +144,16 @@ async def delete_notification(
     tools.hints.send()
 
 
-def _refuse_parameters(request: ApiRequest) -> None:
+def _parameter_faults(request: ApiRequest) -> list[Fault]:
     """A parameter without effect would be a promise: `validateOnly=true` must never send."""
-    if request.query_params:
-        faults = [Fault(f"?{name}", "is not a known parameter here") for name in request.query_params.dict()]
-        raise Invalid.because(faults)
+    return [Fault(f"?{name}", "is not a known parameter here") for name in request.query_params.dict()]
 
 
-def _idempotency_key(request: ApiRequest) -> str | None:
+def _idempotency_key(request: ApiRequest, faults: list[Fault]) -> str | None:
+    """The key, when there is one; a bad one is added to the faults."""
     values = request.headers.getall("idempotency-key", [])
     if not values:
         return None
     if len(values) > 1 or not _KEY.fullmatch(values[0]):
-        raise Invalid.because([Fault("Idempotency-Key", "must be 1 to 255 printable ASCII characters, once")])
+        faults.append(Fault("Idempotency-Key", "must be 1 to 255 printable ASCII characters, once"))
     return values[0]

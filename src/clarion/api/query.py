@@ -14,7 +14,7 @@ def read_page(list_name: str, limit: str | None, continuation_token: str | None)
     faults: list[Fault] = []
     size, position = DEFAULT_LIMIT, None
     if limit is not None:
-        if limit.isascii() and limit.isdecimal() and 1 <= int(limit[:6]) <= MOST_LIMIT:
+        if limit.isascii() and limit.isdecimal() and len(limit) <= 3 and 1 <= int(limit) <= MOST_LIMIT:
             size = int(limit)
         else:
             faults.append(Fault("limit", f"must be a whole number from 1 to {MOST_LIMIT}"))

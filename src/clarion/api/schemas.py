@@ -207,6 +207,10 @@ def _sentence(details: Any) -> str:
             return f"must be one of {context['expected']}"
         case "value_error":
             return str(context["error"])
+        case "model_type" | "dict_type":
+            return "must be an object"
+        case "list_type":
+            return "must be an array or a string"
     message: str = details["msg"]
     return message.replace("Input should be", "must be", 1)
 

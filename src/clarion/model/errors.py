@@ -19,6 +19,10 @@ knows a status code. The tree:
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
+
+MOST_FAULTS: Final = 1_000
+"""How many faults a refusal names at most: a body of 1 MiB can have more than an answer should tell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,12 @@ class Invalid(Refusal):
 
     @classmethod
     def because(cls, faults: Sequence[Fault]) -> "Invalid":
-        """Make a refusal whose sentence names the first fault and counts the others."""
-        first = faults[0]
-        others = len(faults) - 1
-        more = f" ({others} more in details)" if others else ""
+        """Make a refusal whose sentence names the first fault and counts the others; it tells `MOST_FAULTS`."""
+        first, told = faults[0], faults[:MOST_FAULTS]
+        end = ", where the list ends" if len(told) == MOST_FAULTS else ""
+        more = f" ({len(told) - 1} more in details{end})" if len(told) > 1 else ""
         where = f"{first.path}: " if first.path else ""
-        return cls(f"{where}{first.message}{more}", faults=faults)
+        return cls(f"{where}{first.message}{more}", faults=told)
 
 
 class TooLarge(Refusal):

@@ -37,9 +37,8 @@ def parse_start_at(value: object) -> int:
 
 def to_rfc3339(moment: int) -> str:
     """Write a moment in UTC with milliseconds and `Z`, such as 2025-04-04T08:18:54.435Z."""
-    seconds, milliseconds = divmod(moment, 1000)
-    whole = _EPOCH + timedelta(seconds=seconds)
-    return f"{whole:%Y-%m-%dT%H:%M:%S}.{milliseconds:03d}Z"
+    written = (_EPOCH + timedelta(milliseconds=moment)).isoformat(timespec="milliseconds")
+    return written.replace("+00:00", "Z")
 
 
 def _from_integer(value: int) -> int:

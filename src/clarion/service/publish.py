@@ -71,6 +71,9 @@ class _Batch:
 
     def publish(self, requests: Sequence[PublishRequest]) -> None:
         firsts, twins = _without_twins(requests)
+        if any(request.idempotency_key is not None for request in firsts):
+            # Locks the counters: a twin that another node is storing is durable before its key is looked up.
+            notifications.take_numbers(self.connection, self.organization_id, 0, 0)
         fresh = [request for request in firsts if not self._was_answered(request)]
         resolved = list(self._resolve(fresh))
         if resolved:

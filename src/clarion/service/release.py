@@ -88,7 +88,7 @@ def _carriers(
     looking would cost as much as sending. A channel of one solution carries only what names that solution.
     """
     limited_to = dict(channels.channels_by_solution(connection, organization_id))
-    own_streams = [stream for item in batch if item.scope is Scope.USERS for stream in item.streams]
+    own_streams = {stream for item in batch if item.scope is Scope.USERS for stream in item.streams}
     in_use = streams.channels_of_streams(connection, organization_id, own_streams)
     carriers = {}
     for item in batch:

@@ -6,10 +6,10 @@ Called by the release (which channels may carry a notification) and by the worke
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, func, insert, or_, select, update
 
 from clarion.store.schema import channels, push_runs
 
@@ -56,8 +56,13 @@ def add_channel(connection: Connection, organization_id: int, new: NewChannel, n
 
 def channels_by_solution(connection: Connection, organization_id: int) -> list[tuple[int, int | None]]:
     """Every channel of the organization with the solution that it is limited to."""
-    query = select(channels.c.id, channels.c.solution_id).where(channels.c.organization_id == organization_id)
-    return [(channel_id, solution_id) for channel_id, solution_id in connection.execute(query)]
+    rows = connection.execute(_CHANNELS_BY_SOLUTION, {"organization": organization_id})
+    return [(channel_id, solution_id) for channel_id, solution_id in rows]
+
+
+_CHANNELS_BY_SOLUTION: Final = select(channels.c.id, channels.c.solution_id).where(
+    channels.c.organization_id == bindparam("organization")
+)
 
 
 def due_channels(connection: Connection, now: int) -> list[int]:

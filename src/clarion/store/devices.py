@@ -6,6 +6,7 @@ derived afterwards. Called by the release, the push pages and whoever registers 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection, func, insert, select, update
@@ -46,7 +47,10 @@ def add_devices(connection: Connection, organization_id: int, new: Sequence[NewD
 
 def last_device_id(connection: Connection) -> int:
     """The highest id so far: a release covers the devices up to it."""
-    return connection.scalar(select(func.max(devices.c.id))) or 0
+    return connection.scalar(_LAST_DEVICE) or 0
+
+
+_LAST_DEVICE: Final = select(func.max(devices.c.id))
 
 
 def retire_device(

@@ -7,10 +7,10 @@ organization's counter for a moment and are ordered against releases.
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Connection, Table, insert, select, update
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
 
 from clarion.model.access import Role
 from clarion.model.audience import StreamKind, fold_email
@@ -23,6 +23,7 @@ from clarion.store.schema import (
     streams,
     users,
 )
+from clarion.store.upsert import insert_or_update
 
 _MOST_PARAMETERS = 10_000
 
@@ -101,7 +102,10 @@ def add_members(
 
 
 def join(connection: Connection, organization_id: int, stays: Sequence[tuple[int, int]]) -> None:
-    """Begin a stay for each (stream, member): they see what is released from now on."""
+    """Begin a stay for each (stream, member): they see what is released from now on.
+
+    Nothing was released since a stay that ended at this very number, so that one goes on.
+    """
     joined_seq = _lock_counter(connection, organization_id)
     rows = [
         {
@@ -112,7 +116,11 @@ def join(connection: Connection, organization_id: int, stays: Sequence[tuple[int
         }
         for stream, member in stays
     ]
-    connection.execute(insert(memberships), rows)
+    statement = insert_or_update(connection, memberships)
+    go_on = statement.on_conflict_do_update(
+        index_elements=list(memberships.primary_key.columns), set_={"left_seq": None}
+    )
+    connection.execute(go_on, rows)
 
 
 def leave(connection: Connection, organization_id: int, stream_id: int, member_id: int) -> bool:
@@ -137,13 +145,15 @@ def find_member_streams(
     """The own stream of every member with one of these folded addresses; unknown ones are not in the answer."""
     found: dict[str, int] = {}
     for some in _slices(sorted(emails)):
-        rows = connection.execute(
-            select(members.c.email_folded, members.c.stream_id).where(
-                members.c.organization_id == organization_id, members.c.email_folded.in_(some)
-            )
-        )
+        rows = connection.execute(_MEMBER_STREAMS, {"organization": organization_id, "emails": some})
         found.update((email, stream) for email, stream in rows)
     return found
+
+
+_MEMBER_STREAMS: Final = select(members.c.email_folded, members.c.stream_id).where(
+    members.c.organization_id == bindparam("organization"),
+    members.c.email_folded.in_(bindparam("emails", expanding=True)),
+)
 
 
 def find_solutions(
@@ -206,9 +216,13 @@ def find_user(connection: Connection, organization_id: int, email: str) -> int |
 
 def organization_stream(connection: Connection, organization_id: int) -> int:
     """The stream of everybody."""
-    query = select(organizations.c.stream_id).where(organizations.c.id == organization_id)
-    stream: int = connection.scalars(query).one()
+    stream: int = connection.scalars(_ORGANIZATION_STREAM, {"organization": organization_id}).one()
     return stream
+
+
+_ORGANIZATION_STREAM: Final = select(organizations.c.stream_id).where(
+    organizations.c.id == bindparam("organization")
+)
 
 
 def _lock_counter(connection: Connection, organization_id: int) -> int:

@@ -7,11 +7,23 @@ never skips a row. A database sequence or a timestamp does skip rows.
 
 import json
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from functools import lru_cache
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, insert, literal_column, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    and_,
+    bindparam,
+    insert,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 
 from clarion.model.audience import Scope
 from clarion.model.notification import Content, Notification, NotificationState, Options, Priority
@@ -46,16 +58,20 @@ def take_numbers(connection: Connection, organization_id: int, count: int, relea
 
     Locks the organization's counters until the transaction ends.
     """
-    last_notification, last_seq = connection.execute(
-        update(organizations)
-        .where(organizations.c.id == organization_id)
-        .values(
-            last_notification=organizations.c.last_notification + count,
-            last_seq=organizations.c.last_seq + releases,
-        )
-        .returning(organizations.c.last_notification, organizations.c.last_seq)
-    ).one()
+    taken = {"organization": organization_id, "count": count, "releases": releases}
+    last_notification, last_seq = connection.execute(_TAKE_NUMBERS, taken).one()
     return last_notification - count, last_seq - releases
+
+
+_TAKE_NUMBERS: Final = (
+    update(organizations)
+    .where(organizations.c.id == bindparam("organization"))
+    .values(
+        last_notification=organizations.c.last_notification + bindparam("count"),
+        last_seq=organizations.c.last_seq + bindparam("releases"),
+    )
+    .returning(organizations.c.last_notification, organizations.c.last_seq)
+)
 
 
 def add_notifications(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
@@ -80,8 +96,8 @@ def to_row(
         "emails": None if notification.emails is None else json.dumps(notification.emails),
         "groups": None if notification.groups is None else json.dumps(notification.groups),
         "audience": json.dumps(streams),
-        "content": json.dumps(asdict(notification.content)),
-        "options": json.dumps(asdict(notification.options)),
+        "content": content_to_json(notification.content),
+        "options": options_to_json(notification.options),
         "description": notification.description,
         "state": notification.state,
         "collapse_key": notification.options.collapse_key,
@@ -260,10 +276,24 @@ def lock(connection: Connection, organization_id: int, numbers: Sequence[int]) -
     ).all()
 
 
+@lru_cache(maxsize=256)
+def options_to_json(options: Options) -> str:
+    """Write options; nearly all notifications share a few sets of them."""
+    return json.dumps(asdict(options))
+
+
 def options_from_json(text: str) -> Options:
     """Read options as `to_row` wrote them."""
     values = json.loads(text)
     return Options(**{**values, "priority": Priority(values["priority"])})
+
+
+def content_to_json(content: Content) -> str:
+    """Write content; not with `asdict`, which would first copy the inputs to their depth."""
+    return json.dumps({name: getattr(content, name) for name in _CONTENT_FIELDS})
+
+
+_CONTENT_FIELDS: Final = tuple(field.name for field in fields(Content))
 
 
 def content_from_json(text: str) -> Content:

@@ -124,7 +124,7 @@ def schedule_retry(connection: Connection, run: Run, due_at: int) -> None:
 
 def claim(connection: Connection, channel_id: int, owner: str, now: int, lease_until: int) -> list[Run]:
     """Take one large run's beginning, or many small runs, of a channel; empty when nothing is due."""
-    taken = _first_within_reach(_due(connection, channel_id, now))
+    taken = _first_within_reach(_due(connection, channel_id, owner, now))
     if not taken:
         return []
     connection.execute(
@@ -135,7 +135,7 @@ def claim(connection: Connection, channel_id: int, owner: str, now: int, lease_u
     return [_split(connection, run, now) if run.reach > MOST_REACH else run for run in taken]
 
 
-def _due(connection: Connection, channel_id: int, now: int) -> list[Run]:
+def _due(connection: Connection, channel_id: int, owner: str, now: int) -> list[Run]:
     query = (
         select(
             push_runs.c.id,
@@ -149,7 +149,10 @@ def _due(connection: Connection, channel_id: int, now: int) -> list[Run]:
             push_runs.c.reach,
         )
         .where(
-            push_runs.c.channel_id == channel_id, push_runs.c.due_at <= now, push_runs.c.lease_until <= now
+            push_runs.c.channel_id == channel_id,
+            push_runs.c.due_at <= now,
+            push_runs.c.lease_until <= now,
+            push_runs.c.lease_owner.is_distinct_from(owner),  # late to renew, it still has the pages open
         )
         .order_by(push_runs.c.due_at, push_runs.c.id)
         .limit(MOST_RUNS)
@@ -196,6 +199,7 @@ def _split(connection: Connection, run: Run, now: int) -> Run:
             kind=run.kind,
             phase=Phase.RANGE,
             after_member_id=last,
+            after_device_id=_NO_LIMIT,  # that member's devices are all in the first part
             last_member_id=run.last_member_id,
             reach=run.reach,
             due_at=now,

@@ -3,10 +3,11 @@
 Called by the release and the recall; read by the inbox and by the push runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from enum import StrEnum
+from typing import Final
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, bindparam, insert, select
 
 from clarion.store.schema import devices, memberships, stream_entries
 
@@ -46,27 +47,30 @@ def streams_of(connection: Connection, organization_id: int, notification_id: in
 
 
 def channels_of_streams(
-    connection: Connection, organization_id: int, streams: Sequence[int]
+    connection: Connection, organization_id: int, streams: Collection[int]
 ) -> dict[int, set[int]]:
     """By stream: the channels on which its present members have a device. For streams of one member each."""
     if not streams:
         return {}
-    query = (
-        select(memberships.c.stream_id, devices.c.channel_id)
-        .join(
-            devices,
-            (devices.c.organization_id == memberships.c.organization_id)
-            & (devices.c.member_id == memberships.c.member_id),
-        )
-        .where(
-            memberships.c.organization_id == organization_id,
-            memberships.c.stream_id.in_(streams),
-            memberships.c.left_seq.is_(None),
-            devices.c.retired_at.is_(None),
-        )
-        .distinct()
-    )
     found: dict[int, set[int]] = {}
-    for stream, channel in connection.execute(query):
+    wanted = {"organization": organization_id, "streams": sorted(streams)}
+    for stream, channel in connection.execute(_CHANNELS_OF_STREAMS, wanted):
         found.setdefault(stream, set()).add(channel)
     return found
+
+
+_CHANNELS_OF_STREAMS: Final = (
+    select(memberships.c.stream_id, devices.c.channel_id)
+    .join(
+        devices,
+        (devices.c.organization_id == memberships.c.organization_id)
+        & (devices.c.member_id == memberships.c.member_id),
+    )
+    .where(
+        memberships.c.organization_id == bindparam("organization"),
+        memberships.c.stream_id.in_(bindparam("streams", expanding=True)),
+        memberships.c.left_seq.is_(None),
+        devices.c.retired_at.is_(None),
+    )
+    .distinct()
+)

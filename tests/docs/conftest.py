@@ -1,0 +1,94 @@
+"""A service with the demonstration in it, for the examples of the pages."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import missing
+
+
+@dataclass(frozen=True)
+class Shell:
+    """A shell in which the variables of the examples have the demonstration's values."""
+
+    folder: Path
+    environment: dict[str, str]
+
+    def run(self, script: str, **variables: str) -> str:
+        """Run a script, every command of which must succeed; returns what it printed."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.folder,
+            env=self.environment | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def notify(self) -> str:
+        """Send a plain notification to everybody; returns its id."""
+        variables = self.environment
+        url = f"{variables['BASE_URL']}/tool/organizations/{variables['ORGANIZATION']}/notifications"
+        body = {"content": {"text": "Hello"}, "scope": "ORG"}
+        answer = httpx.post(url, json=body, headers={"Authorization": f"BEARER {variables['TOKEN']}"})
+        return str(answer.raise_for_status().json()["notificationId"])
+
+
+@pytest.fixture(scope="session")
+def make_shell(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Shell]:
+    """Makes shells with folders of their own, `clarion` on the path, and no setting of this machine."""
+
+    def make() -> Shell:
+        folder = tmp_path_factory.mktemp("shell")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("CLARION_")}
+        path = f"{Path(sys.executable).parent}{os.pathsep}{kept.get('PATH', '')}"
+        return Shell(folder, kept | {"PATH": path, "CLARION_STORE_FOLDER": str(folder / "var")})
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def demonstration(make_shell: Callable[[], Shell]) -> Iterator[Shell]:
+    """The demonstration, served on a free port; what curl prints ends with the status."""
+    if shutil.which("curl") is None:
+        missing("curl")
+    shell = make_shell()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        shell.environment["CLARION_SERVER_PORT"] = str(free.getsockname()[1])
+    shell.run("clarion seed-demo")
+    (shell.folder / ".curlrc").write_text('silent\nshow-error\nwrite-out = "\\n%{http_code}"\n')
+    shell.environment.update(_variables(json.loads((shell.folder / "var" / "demo.json").read_text())))
+    shell.environment["CURL_HOME"] = str(shell.folder)
+    command = [sys.executable, "-m", "clarion", "serve", "--role", "api"]
+    with subprocess.Popen(
+        command, cwd=shell.folder, env=shell.environment, stderr=subprocess.PIPE, text=True
+    ) as service:
+        assert service.stderr is not None
+        first = service.stderr.readline()
+        assert "serving" in first, first
+        yield shell
+        service.terminate()
+        service.stderr.read()
+
+
+def _variables(facts: dict[str, Any]) -> dict[str, str]:
+    return {
+        "BASE_URL": facts["baseUrl"],
+        "TOKEN": facts["token"],
+        "ORGANIZATION": facts["organizationId"],
+        "SOLUTION": facts["groups"]["sales"],
+        "PROMOTIONS": facts["groups"]["customers"],
+        "MEMBER": facts["members"][1]["userId"],
+    }
