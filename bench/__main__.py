@@ -16,7 +16,9 @@ from bench.report import console, show
 
 @click.command()
 @click.argument("names", nargs=-1, type=click.Choice(list(FIGURES)), metavar="[NAME]…")
-@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here.")
+@click.option(
+    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the figures here."
+)
 def main(names: Sequence[str], json_file: Path | None) -> None:
     """Measure Clarion beside its peers. Without names: everything."""
     try:

@@ -47,7 +47,9 @@ async def measure(machine: Machine) -> list[Figure]:
         ):  # fmt: skip
             ours, peer = await _in_turns(installation.port, peer_port, request)
         _check_rows(installation)
-    return [Figure("accept", "requests/s", ours, Goal(least_ratio=0.8), Peer("FastAPI, stores nothing", peer))]
+    return [
+        Figure("accept", "requests/s", ours, Goal(least_ratio=0.8), Peer("FastAPI, stores nothing", peer))
+    ]
 
 
 async def _in_turns(our_port: int, peer_port: int, request: bytes) -> tuple[float, float]:
@@ -57,7 +59,9 @@ async def _in_turns(our_port: int, peer_port: int, request: bytes) -> tuple[floa
     for number in range(ROUNDS):
         for port, found in rates.items():
             found.append(
-                await requests_per_second(port, request, connections=CONNECTIONS, count=COUNT, seconds=SECONDS)
+                await requests_per_second(
+                    port, request, connections=CONNECTIONS, count=COUNT, seconds=SECONDS
+                )
             )
         say(f"round {number + 1}: ours {rates[our_port][-1]:,.0f}/s, FastAPI {rates[peer_port][-1]:,.0f}/s")
     return median(rates[our_port]), median(rates[peer_port])

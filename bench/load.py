@@ -5,13 +5,12 @@ than its status and length. No pipelining, and every answer must have the status
 """
 
 import asyncio
+import json
 import re
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, cast
-
-import json
 
 from bench.figure import MeasureError
 
@@ -65,7 +64,9 @@ class Caller(asyncio.Protocol):
         self._transport.close()
 
 
-async def requests_per_second(port: int, request: bytes, *, connections: int, count: int, seconds: float) -> float:
+async def requests_per_second(
+    port: int, request: bytes, *, connections: int, count: int, seconds: float
+) -> float:
     """Send one request `count` times over some connections, each of which must be answered with 201."""
     run = _Run(request, count)
     loop = asyncio.get_running_loop()

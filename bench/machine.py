@@ -36,7 +36,9 @@ class Machine:
 def look_around() -> Machine:
     """Choose two cores and take the measuring one for this process."""
     if sys.platform != "linux":
-        raise MeasureError("The figures need Linux: processes are pinned to cores, and /proc tells of memory.")
+        raise MeasureError(
+            "The figures need Linux: processes are pinned to cores, and /proc tells of memory."
+        )
     cores = sorted(os.sched_getaffinity(0))
     machine = Machine(cores[0], cores[min(1, len(cores) - 1)])
     os.sched_setaffinity(0, {machine.measuring_core})
@@ -70,9 +72,13 @@ def find_program(name: str) -> str | None:
 def folder_on_disk() -> Iterator[Path]:
     """A temporary folder that is not in memory, removed at the end."""
     candidates = [Path(tempfile.gettempdir()), Path("/var/tmp"), Path.cwd()]
-    parent = next((each for each in candidates if each.is_dir() and file_system(each) not in _IN_MEMORY), None)
+    parent = next(
+        (each for each in candidates if each.is_dir() and file_system(each) not in _IN_MEMORY), None
+    )
     if parent is None:
-        raise MeasureError("No folder on a real disk; name one in the environment: TMPDIR=/path scripts/bench")
+        raise MeasureError(
+            "No folder on a real disk; name one in the environment: TMPDIR=/path scripts/bench"
+        )
     with tempfile.TemporaryDirectory(prefix="clarion-bench-", dir=parent) as folder:
         yield Path(folder)
 

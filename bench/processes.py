@@ -26,7 +26,12 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], *, core: int, port: int, folder: Path, environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    *,
+    core: int,
+    port: int,
+    folder: Path,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[int]:
     """Run a server on a core, from the moment it answers on its port; yields its process id.
 

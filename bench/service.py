@@ -34,7 +34,11 @@ PIECE: Final = 1_000
 """Rows per transaction when seeding, as the store asks for."""
 
 REGION: Final = "us-east-1"
-CONTENT: Final = {"title": "Approved", "text": "Your overtime for this month has been approved", "screen": "jig"}
+CONTENT: Final = {
+    "title": "Approved",
+    "text": "Your overtime for this month has been approved",
+    "screen": "jig",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +121,6 @@ class Installation:
             self._write(devices.add_devices, organization.id, new[start : start + PIECE], now_ms())
         return [device.address for device in new]
 
-    def _write(
-        self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs
-    ) -> R:
+    def _write(self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         with self._database.engine.connect().execution_options(writes=True) as connection, connection.begin():
             return function(connection, *args, **kwargs)

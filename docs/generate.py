@@ -9,6 +9,7 @@ import ast
 import asyncio
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from inspect import cleandoc, getdoc
 from pathlib import Path
 from sys import modules
@@ -95,6 +96,7 @@ def _default(value: object) -> str:
 # ── The API ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
+@cache
 def error_statuses() -> dict[str, int]:
     """Every stable code with its status: those of the classes, those given where one is raised, and our faults."""
     classes = {refusal.__name__: status for refusal, status in errors.STATUS.items()}
@@ -132,6 +134,7 @@ def _is_word(node: ast.AST | None, word: str) -> bool:
     return isinstance(node, ast.Constant) and node.value == word
 
 
+@cache
 def openapi() -> dict[str, Any]:
     """The OpenAPI description, as the API answers it."""
 

@@ -59,7 +59,8 @@ class Metrics:
     def __init__(self, shared_folder: Path | None = None) -> None:
         if shared_folder is not None:
             os.environ[SHARED_METRICS] = str(shared_folder)
-            values.ValueClass = values.MultiProcessValue()  # type: ignore[no-untyped-call]
+            process = os.getpid()  # asked once: no process of ours forks
+            values.ValueClass = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]
         self._shared_folder = shared_folder
         self.registry = CollectorRegistry()
         self._accepted = Counter(

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,11 @@ from typing import Any
 import httpx
 import pytest
 
+from clarion import demo
+from clarion.bootstrap import base_url, now_ms
+from clarion.settings import Settings, load_settings
+from clarion.store.database import Database
+from clarion.store.migrate import migrate
 from tests.conftest import missing
 
 
@@ -23,6 +29,11 @@ class Shell:
 
     folder: Path
     environment: dict[str, str]
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The part of its environment that is Clarion's."""
+        return {name: value for name, value in self.environment.items() if name.startswith("CLARION_")}
 
     def run(self, script: str, **variables: str) -> str:
         """Run a script, every command of which must succeed; returns what it printed."""
@@ -67,7 +78,7 @@ def demonstration(make_shell: Callable[[], Shell]) -> Iterator[Shell]:
     shell = make_shell()
     with socket.create_server(("127.0.0.1", 0)) as free:
         shell.environment["CLARION_SERVER_PORT"] = str(free.getsockname()[1])
-    shell.run("clarion seed-demo")
+    _seed(shell)
     (shell.folder / ".curlrc").write_text('silent\nshow-error\nwrite-out = "\\n%{http_code}"\n')
     shell.environment.update(_variables(json.loads((shell.folder / "var" / "demo.json").read_text())))
     shell.environment["CURL_HOME"] = str(shell.folder)
@@ -81,6 +92,26 @@ def demonstration(make_shell: Callable[[], Shell]) -> Iterator[Shell]:
         yield shell
         service.terminate()
         service.stderr.read()
+
+
+def _seed(shell: Shell) -> None:
+    """What `clarion seed-demo` does, without the time that a process takes to start."""
+    settings = load_settings(shell.settings)
+    migrate_store(settings)
+    phones = f"http://127.0.0.1:{settings.sandbox.page_port}/"
+    with (
+        closing(Database(settings.database_url)) as database,
+        database.engine.connect().execution_options(writes=True) as connection,
+        connection.begin(),
+    ):
+        demo.seed(connection, settings, base_url(settings), phones, now_ms())
+
+
+def migrate_store(settings: Settings) -> None:
+    """What `clarion migrate` does."""
+    settings.store.folder.mkdir(parents=True)
+    with closing(Database(settings.database_url)) as database:
+        migrate(database.engine)
 
 
 def _variables(facts: dict[str, Any]) -> dict[str, str]:

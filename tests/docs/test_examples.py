@@ -18,7 +18,7 @@ from clarion.api.schemas import read_draft
 from clarion.sandbox.faults import Fault, fault_of
 from clarion.sandbox.registry import read_registry
 from clarion.settings import load_settings
-from tests.docs.conftest import Shell
+from tests.docs.conftest import Shell, migrate_store
 from tests.docs.markdown import Block, blocks, read
 
 ACCEPTED = "HTTP/1.1 201 Created"
@@ -116,7 +116,8 @@ def test_the_script_that_fills_the_directory_does_so(make_shell: Callable[[], Sh
     key = ec.generate_private_key(ec.SECP256R1())
     (shell.folder / name).write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     (shell.folder / "fill.py").write_text(script.text)
-    organization = shell.run("clarion migrate >/dev/null; python fill.py").strip()
+    migrate_store(load_settings(shell.settings))
+    organization = shell.run("python fill.py").strip()
     assert shell.run(token.text, ORGANIZATION=organization).splitlines()[-1].startswith("clr_us-east-1_")
 
 

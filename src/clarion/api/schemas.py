@@ -23,6 +23,7 @@ from clarion.model.moment import parse_start_at, to_rfc3339
 from clarion.model.notification import (
     DEFAULT_SCREEN,
     DEFAULT_TTL_SECONDS,
+    NO_OPTIONS,
     Content,
     Draft,
     Notification,
@@ -242,7 +243,7 @@ def _draft(body: NotificationBody) -> Draft:
         ),
         description=body.description,
         start_at=body.start_at,
-        options=_options(body.options) if body.options is not None else Options(),
+        options=_options(body.options) if body.options is not None else NO_OPTIONS,
     )
 
 
@@ -365,7 +366,7 @@ def notification_answer(notification: Notification) -> NotificationAnswer:
         answer["groups"] = notification.groups
     if notification.description is not None:
         answer["description"] = notification.description
-    if notification.options != Options():
+    if notification.options != NO_OPTIONS:
         answer["options"] = _options_answer(notification.options)
     return answer
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from clarion.model.audience import Audience, Scope
@@ -55,6 +55,10 @@ class Options:
     thread: str | None = None
 
 
+NO_OPTIONS: Final = Options()
+"""What a sender gets who asks for nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """A request to notify that passed the door's rules; `start_at` in milliseconds, None means now."""
@@ -63,7 +67,7 @@ class Draft:
     audience: Audience
     description: str | None = None
     start_at: int | None = None
-    options: Options = Options()
+    options: Options = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,4 +90,4 @@ class Notification:
     groups: tuple[str, ...] | None = None
     solution: UUID | None = None
     description: str | None = None
-    options: Options = Options()
+    options: Options = NO_OPTIONS

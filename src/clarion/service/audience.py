@@ -27,7 +27,7 @@ class Resolved:
 class Resolver:
     """What a batch needs of one organization's directory, looked up once."""
 
-    organization_stream: int
+    everybody: tuple[int, ...]
     member_streams: dict[str, int]
     solutions: dict[UUID, directory.Solution]
     groups: dict[int, dict[str, int]]
@@ -42,8 +42,9 @@ class Resolver:
         named = {a.solution for a in audiences if a.solution is not None}
         solutions = directory.find_solutions(connection, organization_id, named)
         with_groups = {solutions[a.solution].id for a in audiences if a.groups and a.solution in solutions}
+        is_broad = any(a.scope is Scope.ORGANIZATION for a in audiences)
         return cls(
-            directory.organization_stream(connection, organization_id),
+            (directory.organization_stream(connection, organization_id),) if is_broad else (),
             directory.find_member_streams(connection, organization_id, emails),
             solutions,
             directory.find_groups(connection, organization_id, with_groups),
@@ -55,7 +56,7 @@ class Resolver:
         solution_id = None if solution is None else solution.id
         match audience.scope:
             case Scope.ORGANIZATION:
-                return Resolved((self.organization_stream,), solution_id)
+                return Resolved(self.everybody, solution_id)
             case Scope.USERS:
                 streams, unmatched = self._members(audience.emails)
                 return Resolved(streams, solution_id, unmatched)

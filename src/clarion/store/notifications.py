@@ -76,7 +76,10 @@ _TAKE_NUMBERS: Final = (
 
 def add_notifications(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows made with `to_row`."""
-    connection.execute(insert(notifications), rows)
+    connection.execute(_ADD_NOTIFICATIONS, rows)
+
+
+_ADD_NOTIFICATIONS: Final = insert(notifications)
 
 
 def to_row(

@@ -33,7 +33,10 @@ def add_entries(
         }
         for stream, seq, notification in entries
     ]
-    connection.execute(insert(stream_entries), rows)
+    connection.execute(_ADD_ENTRIES, rows)
+
+
+_ADD_ENTRIES: Final = insert(stream_entries)
 
 
 def streams_of(connection: Connection, organization_id: int, notification_id: int) -> list[int]:

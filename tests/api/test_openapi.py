@@ -1,0 +1,125 @@
+"""The OpenAPI description: valid, complete, true; and the page that shows it."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jsonschema_rs
+import pytest
+from schemathesis.specs.openapi.definitions import OPENAPI_31_VALIDATOR
+
+from clarion.api.errors import STATUS
+from clarion.api.openapi import EXAMPLES
+from clarion.model import errors
+from tests.api.caller import Caller
+from tests.api.test_create import five_requests
+from tests.world import World
+
+OPERATIONS = {
+    ("/v2.0/tool/organizations/{organization_id}/notifications", "get"),
+    ("/v2.0/tool/organizations/{organization_id}/notifications", "post"),
+    ("/v2.0/tool/organizations/{organization_id}/notifications/{notification_id}", "get"),
+    ("/v2.0/tool/organizations/{organization_id}/notifications/{notification_id}", "delete"),
+    ("/v2.0/tool/organizations/{organization_id}/members/{user_id}/notifications", "get"),
+    ("/v2.0/tool/organizations/{organization_id}/members/{user_id}/notifications/{notification_id}", "get"),
+    ("/v2.0/tool/version", "get"),
+}
+ERRORS_PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
+
+
+@pytest.fixture
+async def description(http: httpx.AsyncClient) -> dict[str, Any]:
+    answer = await http.get("/schema/openapi.json")
+    assert answer.status_code == 200
+    told: dict[str, Any] = answer.json()
+    return told
+
+
+def operations(description: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in description["paths"].items():
+        for method, operation in methods.items():
+            yield path, method, operation
+
+
+def test_the_description_is_valid_openapi_3_1(description: dict[str, Any]) -> None:
+    assert description["openapi"].startswith("3.1")
+    OPENAPI_31_VALIDATOR.validate(description)
+
+
+def test_every_route_is_described_and_nothing_else(description: dict[str, Any]) -> None:
+    assert {(path, method) for path, method, _ in operations(description)} == OPERATIONS
+
+
+def test_every_operation_has_its_own_id_a_summary_and_words(description: dict[str, Any]) -> None:
+    found = [operation for _, _, operation in operations(description)]
+    assert len({operation["operationId"] for operation in found}) == len(found)
+    assert all(operation["summary"] and operation["description"] for operation in found)
+
+
+def test_every_reference_leads_somewhere(description: dict[str, Any]) -> None:
+    references = set(re.findall(r'"\$ref": ?"#/components/schemas/([^"]+)"', __import__("json").dumps(description)))
+    assert references <= set(description["components"]["schemas"])
+
+
+async def test_the_five_examples_are_the_contract_s_and_work(
+    caller: Caller, world: World, description: dict[str, Any]
+) -> None:
+    await world.add_member("username@example.com")
+    content = description["paths"][sorted(OPERATIONS)[3][0]]
+    assert content
+    create = next(op for _, _, op in operations(description) if op["operationId"] == "createNotification")
+    body = create["requestBody"]["content"]["application/json"]
+    values = [example["value"] for example in body["examples"].values()]
+    assert values == [value for _, value in EXAMPLES.values()]
+    schema = {"components": description["components"], **body["schema"]}
+    for example, own in zip(values, five_requests(world), strict=True):
+        jsonschema_rs.validate(schema, example)
+        assert example | {"solutionId": ""} == own | {"solutionId": ""}
+        sent = example | ({"solutionId": own["solutionId"]} if "solutionId" in own else {})
+        assert (await caller.send(sent)).status_code == 201
+
+
+def test_every_operation_but_the_version_wants_a_token(description: dict[str, Any]) -> None:
+    assert description["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+    for path, _, operation in operations(description):
+        wanted = operation.get("security", description.get("security"))
+        assert wanted == ([] if path.endswith("/version") else [{"token": []}])
+
+
+def test_the_schema_takes_every_spelling_of_emails_groups_and_start_at(description: dict[str, Any]) -> None:
+    create = next(op for _, _, op in operations(description) if op["operationId"] == "createNotification")
+    body = create["requestBody"]["content"]["application/json"]["schema"]
+    validator = jsonschema_rs.validator_for({"components": description["components"], **body})
+    good: dict[str, Any] = {"content": {"text": "Hi"}, "scope": "ORG"}
+    for more in (
+        {"emails": "a@example.com,b@example.com"}, {"emails": ["a@example.com"]}, {"groups": "a, b"},
+        {"groups": ["a"]}, {"startAt": 0}, {"startAt": "2030-01-01T00:00:00Z"}, {"emails": None},
+        {"content": {"text": "Hi", "inputs": {"a": [1, None]}}},
+    ):  # fmt: skip
+        assert validator.is_valid(good | more), more
+    for more in ({"colour": 1}, {"scope": "X"}, {"content": {}}, {"content": {"text": "Hi", "body": ""}}):
+        assert not validator.is_valid(good | more), more
+
+
+async def test_the_page_shows_the_description_from_this_host_alone(http: httpx.AsyncClient) -> None:
+    page = await http.get("/schema")
+    assert page.status_code == 200
+    assert page.headers["content-type"].startswith("text/html")
+    loaded = re.findall(r'(?:src|href)="?\'?([^"\'\s>]+)', page.text)
+    assert loaded
+    assert not [link for link in loaded if link.startswith(("http:", "https:", "//"))]
+    for link in loaded:
+        if link.startswith("/"):
+            assert (await http.get(link)).status_code == 200, link
+
+
+def test_every_code_that_the_api_can_tell_is_explained_in_the_docs() -> None:
+    if not ERRORS_PAGE.exists():
+        pytest.skip("docs/errors.md is not written yet")
+    page = ERRORS_PAGE.read_text(encoding="utf-8")
+    codes = {refusal.code for refusal in STATUS} | {"internal_error", "unknown_path"}
+    for path in (Path(errors.__file__).parents[1]).rglob("*.py"):
+        codes |= set(re.findall(r'\bcode="([a-z_]+)"', path.read_text(encoding="utf-8")))
+    assert {code for code in codes if f"\n## {code}\n" not in page} == set()

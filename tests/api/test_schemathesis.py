@@ -1,0 +1,52 @@
+"""Schemathesis against the API: no 5xx, no status that the description hides, no answer of another shape."""
+
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from clarion.api.app import create_app
+from tests.api.caller import make_door, make_token
+from tests.world import World
+
+
+@pytest.fixture
+async def described(world: World) -> Any:
+    """The description, with everything that a caller needs to come in."""
+    await world.add_member("username@example.com", "sales", "customers")
+    application = create_app(make_door(world, requests_per_second=100_000))
+    schema = schemathesis.openapi.from_asgi("/schema/openapi.json", application)
+    schema.config.update(
+        headers={"Authorization": f"BEARER {await make_token(world)}"},
+        parameters={"organization_id": str(world.organization), "user_id": str(world.admin.user)},
+    )
+    return schema
+
+
+schema = schemathesis.pytest.from_fixture("described")
+
+
+@schema.parametrize()
+@settings(
+    max_examples=25,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+def test_no_request_makes_it_fail_or_lie(case: Any) -> None:
+    case.call_and_validate(
+        checks=[
+            not_a_server_error,
+            status_code_conformance,
+            content_type_conformance,
+            response_schema_conformance,
+        ]
+    )
