@@ -133,7 +133,8 @@ async def work(settings: Settings, *, hint_pipe: int | None) -> None:
 
 def base_url(settings: Settings) -> str:
     """Where the API is, as a client on this machine writes it."""
-    return f"http://{settings.server.host}:{settings.server.port}/v2.0"
+    host = f"[{settings.server.host}]" if ":" in settings.server.host else settings.server.host
+    return f"http://{host}:{settings.server.port}/v2.0"
 
 
 class _Server(uvicorn.Server):
@@ -212,7 +213,8 @@ def _spare_collections() -> None:
 def _listen(settings: Settings) -> socket.socket:
     host, port = settings.server.host, settings.server.port
     try:
-        return socket.create_server((host, port), backlog=2048, reuse_port=False)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family, backlog=2048)
     except OSError as error:
         raise StartError(
             f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}. "

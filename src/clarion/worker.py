@@ -5,7 +5,7 @@ it; everything that it knows it reads from the store, so it may be killed at any
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +17,7 @@ from clarion.model.push import InvalidChannel, Provider
 from clarion.service.lane import LEASE_MS, Lane, LaneContext
 from clarion.service.push import MISCONFIGURED_HOLD_MS
 from clarion.service.release import release_due
+from clarion.service.sweep import sweep
 from clarion.store import channels, notifications, runs
 from clarion.store.channels import Channel
 from clarion.store.hints import HintListener, SourceGone
@@ -25,6 +26,7 @@ logger = structlog.get_logger()
 
 TICK_SECONDS: Final = 1.0
 RENEW_SECONDS: Final = LEASE_MS / 3000
+SWEEP_SECONDS: Final = 600.0
 FAREWELL_SECONDS: Final = 5.0
 """How long open pages may take when the worker is asked to stop."""
 
@@ -54,7 +56,10 @@ class Worker:
         """Work until cancelled, or until the service that started this worker is gone."""
         if self._context.database.is_sqlite:
             await self._context.database.write(runs.take_over_leases)
-        renewing = asyncio.create_task(self._renew())
+        chores = [
+            asyncio.create_task(_every(RENEW_SECONDS, self._renew)),
+            asyncio.create_task(_every(SWEEP_SECONDS, self._sweep)),
+        ]
         try:
             while True:
                 with suppress(StoreUnavailable):  # the store has logged it; the next tick tries again
@@ -63,7 +68,8 @@ class Worker:
         except SourceGone:
             logger.info("worker_ends", because="the service that started it has ended")
         finally:
-            renewing.cancel()
+            for chore in chores:
+                chore.cancel()
             await self._stop()
 
     async def _look(self) -> None:
@@ -116,11 +122,11 @@ class Worker:
                     await lane.abandon(error)
 
     async def _renew(self) -> None:
-        while True:
-            await asyncio.sleep(RENEW_SECONDS)
-            with suppress(StoreUnavailable):
-                until = self._context.clock() + LEASE_MS
-                await self._context.database.write(runs.renew_leases, self._context.owner, until)
+        until = self._context.clock() + LEASE_MS
+        await self._context.database.write(runs.renew_leases, self._context.owner, until)
+
+    async def _sweep(self) -> None:
+        await sweep(self._context.database, self._context.clock())
 
     async def _stop(self) -> None:
         """Let open pages end, then close. What is not settled is offered again by the next worker."""
@@ -137,6 +143,13 @@ class Worker:
         await tended.lane.close()
         with suppress(StoreUnavailable):
             await self._context.database.write(runs.release_leases, self._context.owner, tended.channel.id)
+
+
+async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        with suppress(StoreUnavailable):  # the store has logged it; the next time tries again
+            await chore()
 
 
 def _same_credential(one: Channel, other: Channel) -> bool:

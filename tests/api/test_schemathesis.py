@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, settings
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -14,7 +15,10 @@ from schemathesis.specs.openapi.checks import (
 
 from clarion.api.app import create_app
 from tests.api.caller import make_door, make_token
+from tests.api.test_openapi import OPERATIONS
 from tests.world import World
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
 @pytest.fixture
@@ -30,23 +34,23 @@ async def described(world: World) -> Any:
     return schema
 
 
-schema = schemathesis.pytest.from_fixture("described")
+@pytest.mark.parametrize("mode", list(GenerationMode))
+def test_no_request_makes_it_fail_or_lie(described: Any, mode: GenerationMode) -> None:
+    seen = set()
+    for result in described.get_all_operations():
+        operation = result.ok()
+        seen.add((operation.path, operation.method))
 
+        @given(case=operation.as_strategy(generation_mode=mode))
+        @settings(
+            max_examples=25,
+            deadline=None,
+            database=None,
+            phases=[Phase.explicit, Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        def call(case: Case) -> None:
+            case.call_and_validate(checks=CHECKS)
 
-@schema.parametrize()
-@settings(
-    max_examples=25,
-    deadline=None,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
-def test_no_request_makes_it_fail_or_lie(case: Any) -> None:
-    case.call_and_validate(
-        checks=[
-            not_a_server_error,
-            status_code_conformance,
-            content_type_conformance,
-            response_schema_conformance,
-        ]
-    )
+        call()
+    assert seen == OPERATIONS

@@ -60,6 +60,8 @@ def answer_http_error(request: Request[Any, Any, Any], error: HTTPException) -> 
     if error.status_code in {404, 405}:
         message = f"There is nothing at {request.method} {request.scope['path']}."
         return answer_refusal(request, NotFound(message, code="unknown_path"))
+    if error.status_code >= 500:
+        return answer_fault(request, error)
     return answer_refusal(request, Invalid(error.detail or "The request cannot be read."))
 
 

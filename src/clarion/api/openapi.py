@@ -149,11 +149,21 @@ class _Generated(Schema):
         return self._schema
 
 
-def _body_schemas() -> tuple[_Generated, dict[str, Schema]]:
-    """The schema of the request body, and those that it refers to."""
-    schema = NotificationBody.model_json_schema(ref_template="#/components/schemas/{model}")
-    definitions = schema.pop("$defs")
-    return _Generated(schema), {name: _Generated(value) for name, value in definitions.items()}
+def _body_schema() -> _Generated:
+    """The schema of the request body, with what it refers to in place: Litestar keeps only its own components."""
+    schema = NotificationBody.model_json_schema()
+    return _Generated(_inlined(schema, schema.pop("$defs")))
+
+
+def _inlined(value: Any, definitions: dict[str, Any]) -> Any:
+    match value:
+        case {"$ref": str(reference), **others}:
+            return _inlined(definitions[reference.removeprefix("#/$defs/")] | others, definitions)
+        case dict():
+            return {key: _inlined(item, definitions) for key, item in value.items()}
+        case list():
+            return [_inlined(item, definitions) for item in value]
+    return value
 
 
 @dataclass
@@ -165,7 +175,7 @@ class CreateOperation(Operation):
         examples: dict[str, Example | Reference] = {
             name: Example(summary=summary, value=value) for name, (summary, value) in EXAMPLES.items()
         }
-        body = OpenAPIMediaType(schema=_body_schemas()[0], examples=examples)
+        body = OpenAPIMediaType(schema=_body_schema(), examples=examples)
         self.request_body = RequestBody(required=True, content={"application/json": body})
         key = Parameter(
             name="Idempotency-Key",
@@ -188,7 +198,7 @@ def openapi_config(base_path: str, version: str) -> OpenAPIConfig:
         description="One POST reaches every phone in the audience.",
         path="/schema",
         servers=[Server(url=base_path)],
-        components=Components(security_schemes={"token": token}, schemas=_body_schemas()[1]),
+        components=Components(security_schemes={"token": token}),
         security=[{"token": []}],
         use_handler_docstrings=True,
         render_plugins=[
@@ -197,6 +207,7 @@ def openapi_config(base_path: str, version: str) -> OpenAPIConfig:
                 js_url=f"{SWAGGER_PATH}/swagger-ui-bundle.js",
                 standalone_preset_js_url=f"{SWAGGER_PATH}/swagger-ui-standalone-preset.js",
                 css_url=f"{SWAGGER_PATH}/swagger-ui.css",
+                favicon=f"<link rel='icon' type='image/png' href='{SWAGGER_PATH}/favicon-32x32.png'>",
             ),
             JsonRenderPlugin(path="/openapi.json"),
         ],

@@ -192,14 +192,21 @@ def _fault(details: Any) -> Fault:
     return Fault(path, _sentence(details))
 
 
+_SENTENCES: Final = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known key",
+    "model_type": "must be an object",
+    "dict_type": "must be an object",
+    "list_type": "must be an array or a string",
+}
+
+
 def _sentence(details: Any) -> str:
     """Pydantic's finding as the end of a sentence that begins with the path."""
+    if details["type"] in _SENTENCES:
+        return _SENTENCES[details["type"]]
     context = details.get("ctx", {})
     match details["type"]:
-        case "missing":
-            return "is required"
-        case "extra_forbidden":
-            return "is not a known key"
         case "string_too_long":
             return f"has {len(details['input'])} characters; at most {context['max_length']} are allowed"
         case "too_long":
@@ -208,10 +215,6 @@ def _sentence(details: Any) -> str:
             return f"must be one of {context['expected']}"
         case "value_error":
             return str(context["error"])
-        case "model_type" | "dict_type":
-            return "must be an object"
-        case "list_type":
-            return "must be an array or a string"
     message: str = details["msg"]
     return message.replace("Input should be", "must be", 1)
 

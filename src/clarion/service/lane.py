@@ -178,7 +178,7 @@ class Lane:
         work = await self._context.database.read(_load, claimed, self._context.clock())
         for page in cut_pages(claimed, work.targets):
             while self._is_full():
-                await self._settle_some()
+                await self._make_room()
             if self._rest is not None or self.is_stopping:
                 return
             await self._drop_cancelled(page)
@@ -186,8 +186,19 @@ class Lane:
             self._open.append(_OpenPage(page, work.sendings, offering))
 
     def _is_full(self) -> bool:
-        in_flight = sum(not open_page.offering.done() for open_page in self._open)
-        return in_flight >= PAGES_IN_FLIGHT or len(self._open) >= PAGES_UNSETTLED
+        return len(self._in_flight()) >= PAGES_IN_FLIGHT or len(self._open) >= PAGES_UNSETTLED
+
+    def _in_flight(self) -> list[asyncio.Task[None]]:
+        return [open_page.offering for open_page in self._open if not open_page.offering.done()]
+
+    async def _make_room(self) -> None:
+        """Wait until a page was answered, and settle what may be settled: perhaps nothing, behind a silent device."""
+        if len(self._open) >= PAGES_UNSETTLED:
+            await self._settle_some()
+            return
+        await asyncio.wait(self._in_flight(), return_when=asyncio.FIRST_COMPLETED)
+        if ready := self._ready():
+            await self._settle(ready)
 
     async def _drop_cancelled(self, page: Page) -> None:
         """Leave out what was recalled by now: a recall stops a broadcast at its next page."""
@@ -212,7 +223,7 @@ class Lane:
             segment.answers = [Superseded()] * len(segment.targets)
         else:
             segment.answers = await self._offer_targets(segment, sending)
-            if segment.run.phase is Phase.RANGE and segment.run.kind is PushKind.ALERT:
+            if segment.begins_run and segment.run.phase is Phase.RANGE and segment.run.kind is PushKind.ALERT:
                 self._context.meters.handed_off(self._context.clock() - sending.released_at)
 
     async def _offer_targets(self, segment: Segment, sending: Sending) -> Sequence[Answer]:
@@ -242,8 +253,10 @@ class Lane:
         """Wait until a page that may be settled was answered, and settle all such pages in one transaction."""
         await asyncio.wait([p.offering for p in self._open], return_when=asyncio.FIRST_COMPLETED)
         while not (ready := self._ready()):
-            in_flight = [p.offering for p in self._open if not p.offering.done()]
-            await asyncio.wait(in_flight, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(self._in_flight(), return_when=asyncio.FIRST_COMPLETED)
+        await self._settle(ready)
+
+    async def _settle(self, ready: Sequence[_OpenPage]) -> None:
         for open_page in ready:
             open_page.offering.result()  # a fault of ours ends the drain
         self._judge([segment for open_page in ready for segment in open_page.page.segments])

@@ -57,6 +57,7 @@ class Segment:
 
     run: Run
     targets: list[Target]
+    begins_run: bool
     ends_run: bool
     answers: Sequence[Answer] = ()
     is_cancelled: bool = False
@@ -90,9 +91,11 @@ def cut_pages(claimed: Sequence[Run], targets: Sequence[Target]) -> Iterator[Pag
     page, room = Page(), PAGE_DEVICES
     for run in claimed:
         rest = by_run.get(run.id, [])
+        is_first = run.after_member_id == 0
         while True:
             piece, rest = rest[:room], rest[room:]
-            page.segments.append(Segment(run, piece, ends_run=not rest))
+            page.segments.append(Segment(run, piece, begins_run=is_first, ends_run=not rest))
+            is_first = False
             room -= len(piece)
             if room <= 0:
                 yield page
@@ -153,12 +156,14 @@ def settle(connection: Connection, owner: str, settlements: Sequence[Settlement]
 
 
 def _count(count: Counter[str], item: Settlement) -> None:
-    for target, decision in zip(item.segment.targets, item.decisions, strict=True):
+    segment = item.segment
+    for target, answer, decision in zip(segment.targets, segment.answers, item.decisions, strict=True):
         if decision.count is not None:
             count[decision.count] += 1
-        if target.attempts:
+        was_tried = not target.is_retired and not isinstance(answer, Expired | Superseded)
+        if was_tried and target.attempts:
             count["retried"] += 1
-        if target.was_unknown:
+        if was_tried and target.was_unknown:
             count["repeats"] += 1
 
 

@@ -7,7 +7,7 @@ for become durable together.
 import json
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, delete, insert, select, tuple_
 
 from clarion.store.schema import idempotency_keys
 
@@ -41,6 +41,18 @@ def find_first_answer(
         return None
     answer = json.loads(row.answer)
     return FirstAnswer(row.body_hash, answer["notification"], answer["state"], tuple(answer["unmatched"]))
+
+
+def forget_old_answers(connection: Connection, now: int, limit: int) -> int:
+    """Remove up to `limit` answers that are older than a day; returns how many."""
+    old = (
+        select(idempotency_keys.c.organization_id, idempotency_keys.c.user_id, idempotency_keys.c.key)
+        .where(idempotency_keys.c.created_at <= now - KEPT_MS)
+        .limit(limit)
+        .subquery()
+    )
+    this = tuple_(idempotency_keys.c.organization_id, idempotency_keys.c.user_id, idempotency_keys.c.key)
+    return connection.execute(delete(idempotency_keys).where(this.in_(select(old)))).rowcount
 
 
 def keep_first_answer(
