@@ -13,6 +13,7 @@ from clarion.model.audience import Audience, Scope
 from clarion.model.errors import Refusal
 from clarion.model.notification import Content, Draft, Notification, Options
 from clarion.service.publish import Published, PublishRequest, publish
+from clarion.service.recall import recall
 from clarion.store import channels, devices, directory, inbox, notifications, runs
 from clarion.store.database import Database
 from clarion.store.inbox import InboxEntry
@@ -109,6 +110,10 @@ class World:
             raise answer
         return answer
 
+    async def publish_all(self, requests: Sequence[PublishRequest]) -> list[Published | Refusal]:
+        """Publish a batch in one transaction."""
+        return await self.write(publish, requests)
+
     def says(self, text: str) -> Content:
         """Content with only a text."""
         return Content(text=text)
@@ -124,6 +129,10 @@ class World:
         else:
             draft = self.draft(Scope.SOLUTION, solution=self.solutions[solution], content=Content(text))
         return (await self.publish(draft)).notification
+
+    async def recall(self, notification: Notification) -> None:
+        """Recall a notification for everybody."""
+        await self.write(recall, self.admin, notification.uuid, self.clock())
 
     async def stored(self, notification: UUID) -> Notification:
         """A notification as it is now."""

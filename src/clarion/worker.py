@@ -56,21 +56,30 @@ class Worker:
         """Work until cancelled, or until the service that started this worker is gone."""
         if self._context.database.is_sqlite:
             await self._context.database.write(runs.take_over_leases)
-        chores = [
-            asyncio.create_task(_every(RENEW_SECONDS, self._renew)),
-            asyncio.create_task(_every(SWEEP_SECONDS, self._sweep)),
-        ]
         try:
-            while True:
-                with suppress(StoreUnavailable):  # the store has logged it; the next tick tries again
-                    await self._look()
-                await self._hints.wait(TICK_SECONDS)
-        except SourceGone:
-            logger.info("worker_ends", because="the service that started it has ended")
+            async with (
+                asyncio.TaskGroup() as group
+            ):  # a chore that fails ends the worker, and a new one is started
+                chores = [
+                    group.create_task(_every(RENEW_SECONDS, self._renew)),
+                    group.create_task(_every(SWEEP_SECONDS, self._sweep)),
+                ]
+                await self._watch()
+                for chore in chores:
+                    chore.cancel()
         finally:
-            for chore in chores:
-                chore.cancel()
             await self._stop()
+
+    async def _watch(self) -> None:
+        """Look at every hint and every tick; returns when the service that started this worker is gone."""
+        while True:
+            with suppress(StoreUnavailable):  # the store has logged it; the next tick tries again
+                await self._look()
+            try:
+                await self._hints.wait(TICK_SECONDS)
+            except SourceGone:
+                logger.info("worker_ends", because="the service that started it has ended")
+                return
 
     async def _look(self) -> None:
         """Release what is due, and wake the lanes that have work."""
@@ -114,9 +123,8 @@ class Worker:
             except StoreUnavailable:  # the store has logged it; the lane kept its open pages
                 await asyncio.sleep(TICK_SECONDS)
                 wanted.set()
-            except (
-                Exception
-            ) as error:  # a fault of ours must neither end the worker nor repeat pushes in a loop
+            except Exception as error:
+                # A fault of ours must neither end the worker nor repeat pushes in a loop.
                 logger.exception("lane_failed", channel=channel_id)
                 with suppress(StoreUnavailable):
                     await lane.abandon(error)

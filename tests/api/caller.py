@@ -87,9 +87,9 @@ def make_door(world: World, requests_per_second: int = 1_000) -> Door:
     )
 
 
-def make_http(world: World, requests_per_second: int = 1_000) -> httpx.AsyncClient:
+def make_http(door: Door) -> httpx.AsyncClient:
     """A client whose requests go straight into the application."""
-    transport = httpx.ASGITransport(create_app(make_door(world, requests_per_second)))
+    transport = httpx.ASGITransport(create_app(door))  # type: ignore[arg-type]
     return httpx.AsyncClient(transport=transport, base_url="http://clarion.example.com")
 
 
@@ -102,7 +102,9 @@ async def make_token(world: World, user_id: int | None = None) -> str:
     return minted
 
 
-async def add_caller(caller: Caller, world: World, email: str, role: Role = Role.USER) -> tuple[Caller, Member]:
+async def add_caller(
+    caller: Caller, world: World, email: str, role: Role = Role.USER
+) -> tuple[Caller, Member]:
     """A new member with a token of their own."""
     member = await world.add_member(email, role=role)
     user_id = await world.read(directory.find_user, world.organization_id, email)

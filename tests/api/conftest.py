@@ -7,7 +7,7 @@ import pytest
 
 from clarion.store.database import Database
 from clarion.store.schema import metadata
-from tests.api.caller import Caller, make_http, make_token
+from tests.api.caller import Caller, make_door, make_http, make_token
 from tests.world import World
 
 
@@ -24,7 +24,7 @@ def database() -> Iterator[Database]:
 @pytest.fixture
 async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
     """A client without a token."""
-    async with make_http(world) as client:
+    async with make_http(make_door(world)) as client:
         yield client
 
 

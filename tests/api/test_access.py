@@ -10,7 +10,17 @@ from sqlalchemy import Connection, delete, select, update
 from clarion.model.access import Role, mint_token, parse_token
 from clarion.store.schema import members
 from clarion.store.schema import tokens as tokens_table
-from tests.api.caller import ELSEWHERE, Caller, Json, add_caller, count_rows, faults, make_http, make_token
+from tests.api.caller import (
+    ELSEWHERE,
+    Caller,
+    Json,
+    add_caller,
+    count_rows,
+    faults,
+    make_door,
+    make_http,
+    make_token,
+)
 from tests.clock import Clock
 from tests.world import World
 
@@ -59,7 +69,9 @@ async def test_a_malformed_authorization_is_unauthorized(caller: Caller, world: 
     await assert_unauthorized(await authorized_by(caller, header), world)
 
 
-async def test_a_token_in_upper_case_or_in_other_letters_is_unauthorized(caller: Caller, world: World) -> None:
+async def test_a_token_in_upper_case_or_in_other_letters_is_unauthorized(
+    caller: Caller, world: World
+) -> None:
     assert caller.token is not None
     await assert_unauthorized(await authorized_by(caller, f"BEARER {caller.token.upper()}"), world)
     await assert_unauthorized(await authorized_by(caller, "BEARER clé".encode()), world)
@@ -201,7 +213,9 @@ async def test_owners_and_administrators_may_send(caller: Caller, world: World, 
     assert answer.json()["createdBy"] == str(member.user)
 
 
-async def test_a_changed_role_takes_effect_within_a_second(caller: Caller, world: World, clock: Clock) -> None:
+async def test_a_changed_role_takes_effect_within_a_second(
+    caller: Caller, world: World, clock: Clock
+) -> None:
     assert (await caller.get(caller.path)).status_code == 200
     await world.write(lambda connection: connection.execute(update(members).values(role=Role.USER)))
     clock.move(seconds=1)
@@ -247,7 +261,7 @@ async def test_one_person_may_have_several_tokens(caller: Caller, world: World) 
 async def test_a_caller_who_asks_too_often_is_told_when_to_come_back(
     caller: Caller, world: World, clock: Clock
 ) -> None:
-    async with make_http(world, requests_per_second=2) as http:
+    async with make_http(make_door(world, requests_per_second=2)) as http:
         eager = replace(caller, http=http)
         statuses = [(await eager.get(caller.path)).status_code for _ in range(21)]
         assert statuses == [200] * 20 + [429], "ten seconds' worth at once"

@@ -50,7 +50,9 @@ async def test_what_is_not_json_is_refused(caller: Caller, world: World, body: b
     assert len(answer.json()["message"]) < 300
 
 
-@pytest.mark.parametrize("body", [b"[]", b"[" + GOOD + b"]", b'"Hi"', b"1", b"null", b"true", b"NaN", b"1e999"])
+@pytest.mark.parametrize(
+    "body", [b"[]", b"[" + GOOD + b"]", b'"Hi"', b"1", b"null", b"true", b"NaN", b"1e999"]
+)
 async def test_json_that_is_no_object_is_refused(caller: Caller, world: World, body: bytes) -> None:
     assert await refused(await caller.send_octets(body), world) == {"": "must be a JSON object"}
 
@@ -203,7 +205,7 @@ async def test_a_caller_who_may_not_send_learns_nothing_about_the_body(caller: C
 
 
 async def test_a_sender_who_goes_away_in_the_middle_is_no_fault_of_ours(caller: Caller, world: World) -> None:
-    pieces = [
+    pieces: list[dict[str, object]] = [
         {"type": "http.request", "body": GOOD[:10], "more_body": True},
         {"type": "http.disconnect"},
     ]
@@ -223,7 +225,7 @@ class SilentRequest(Request[None, None, State]):
 
 
 async def test_a_body_that_does_not_arrive_is_given_up() -> None:
-    request = SilentRequest({"type": "http", "method": "POST"})  # type: ignore[arg-type,typeddict-item]
+    request = SilentRequest({"type": "http", "method": "POST"})  # type: ignore[arg-type]
     with pytest.raises(TooSlow, match=r"within 0\.01 seconds"):
         await read_body(request, seconds=0.01)
 

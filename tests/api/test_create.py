@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from clarion.model.push import PushKind
+from clarion.model.delivery import PushKind
 from clarion.store import runs
 from tests.api.caller import Caller, Json, count_rows
 from tests.clock import Clock

@@ -1,18 +1,21 @@
 """What every answer has: an id, CORS headers, one shape of errors; and the doors without a token."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 from structlog.testing import capture_logs
 
-from clarion.api.app import create_app
-from clarion.store.database import Database
-from tests.api.caller import Caller, Json, faults, make_door
+from clarion.model.errors import Refusal
+from clarion.service.publish import Published, PublishRequest
+from clarion.store.database import Database, Together
+from tests.api.caller import Caller, Json, faults, make_door, make_http
 from tests.world import World
 
 GOOD: Json = {"content": {"text": "Hi"}, "scope": "ORG"}
@@ -117,7 +120,9 @@ async def test_a_harmless_request_id_is_kept(http: httpx.AsyncClient, given: str
         assert (await http.get(path, headers={"X-Request-Id": given})).headers["x-request-id"] == given
 
 
-@pytest.mark.parametrize("given", [b"", b"x" * 65, b"a b", b"<script>", b"a\tb", b"\xff", "é".encode(), b"a\x00"])
+@pytest.mark.parametrize(
+    "given", [b"", b"x" * 65, b"a b", b"<script>", b"a\tb", b"\xff", "é".encode(), b"a\x00"]
+)
 async def test_a_request_id_that_could_do_harm_is_replaced(http: httpx.AsyncClient, given: bytes) -> None:
     answer = await http.get("/v2.0/tool/version", headers=[(b"X-Request-Id", given)])
     assert answer.headers["x-request-id"].encode() != given
@@ -127,13 +132,11 @@ async def test_a_request_id_that_could_do_harm_is_replaced(http: httpx.AsyncClie
 async def test_a_fault_of_ours_is_told_without_details_and_logged_with_them(
     caller: Caller, world: World
 ) -> None:
-    class Broken:
-        async def __call__(self, _item: object) -> Any:
-            raise RuntimeError("a secret of ours")
+    def fail(_connection: Connection, _requests: Sequence[PublishRequest]) -> list[Published | Refusal]:
+        raise RuntimeError("a secret of ours")
 
-    door = make_door(world)
-    transport = httpx.ASGITransport(create_app(replace(door, publish=Broken())))
-    async with httpx.AsyncClient(transport=transport, base_url="http://clarion") as http:
+    broken = replace(make_door(world), publish=Together(world.database, fail))
+    async with make_http(broken) as http:
         with capture_logs() as lines:
             answer = await Caller(http, world.organization, caller.token).send(GOOD)
     assert answer.status_code == 500
@@ -159,9 +162,7 @@ async def test_a_store_that_is_away_is_told_with_a_time_to_come_back(caller: Cal
             return await super().read(fail)
 
     away = Away("sqlite://")
-    door = make_door(replace(world, database=away))
-    transport = httpx.ASGITransport(create_app(door))
-    async with httpx.AsyncClient(transport=transport, base_url="http://clarion") as http:
+    async with make_http(make_door(replace(world, database=away))) as http:
         stranded = Caller(http, world.organization, caller.token)
         for answer in (
             await stranded.send(GOOD),
@@ -188,5 +189,3 @@ async def test_operators_see_health_readiness_and_figures(caller: Caller, http: 
     assert 'clarion_accepted_total{scope="organization"} 1.0' in figures.text
     assert 'clarion_requests_total{status="400"} 1.0' in figures.text
     assert re.search(r"^clarion_queue_age_seconds 0\.0+$", figures.text, re.MULTILINE)
-
-

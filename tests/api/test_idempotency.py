@@ -107,7 +107,11 @@ async def test_a_key_in_another_form_is_refused(caller: Caller, world: World, ke
 
 
 async def test_two_keys_are_refused(caller: Caller, world: World) -> None:
-    headers = [("Authorization", f"BEARER {caller.token}"), ("Idempotency-Key", "a"), ("Idempotency-Key", "a")]
+    headers = [
+        ("Authorization", f"BEARER {caller.token}"),
+        ("Idempotency-Key", "a"),
+        ("Idempotency-Key", "a"),
+    ]
     answer = await caller.http.post(caller.path, json=GOOD, headers=headers)
     assert answer.status_code == 400
     assert set(faults(answer)) == {"Idempotency-Key"}

@@ -148,7 +148,9 @@ async def test_a_recalled_notification_is_cancelled_and_stays_in_the_list(
     told = (await caller.get(f"{caller.path}/{one}")).json()
     assert told["state"] == "CANCELLED"
     assert told["updatedAt"] > told["createdAt"]
-    states = {item["notificationId"]: item["state"] for item in (await caller.get(caller.path)).json()["items"]}
+    states = {
+        item["notificationId"]: item["state"] for item in (await caller.get(caller.path)).json()["items"]
+    }
     assert states == {one: "CANCELLED", other: "QUEUED"}
     claimed = await world.write(runs.claim, world.channel_id, "test", clock(), clock() + 1)
     assert len(claimed) == 1, "only the other is still to be pushed"
@@ -193,5 +195,3 @@ async def test_a_path_with_something_that_is_no_id_is_not_found(
         answer = await caller.get(path)
         assert answer.status_code == 404
         faults(answer)
-
-

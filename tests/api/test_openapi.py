@@ -84,7 +84,7 @@ def test_every_operation_but_the_version_wants_a_token(description: dict[str, An
     assert description["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     for path, _, operation in operations(description):
         wanted = operation.get("security", description.get("security"))
-        assert wanted == ([] if path.endswith("/version") else [{"token": []}])
+        assert wanted == ([{}] if path.endswith("/version") else [{"token": []}])
 
 
 def test_the_schema_takes_every_spelling_of_emails_groups_and_start_at(description: dict[str, Any]) -> None:
@@ -98,8 +98,28 @@ def test_the_schema_takes_every_spelling_of_emails_groups_and_start_at(descripti
         {"content": {"text": "Hi", "inputs": {"a": [1, None]}}},
     ):  # fmt: skip
         assert validator.is_valid(good | more), more
-    for more in ({"colour": 1}, {"scope": "X"}, {"content": {}}, {"content": {"text": "Hi", "body": ""}}):
+    wrong: list[dict[str, Any]] = [
+        {"colour": 1},
+        {"scope": "X"},
+        {"content": {}},
+        {"content": {"text": "Hi", "body": ""}},
+    ]
+    for more in wrong:
         assert not validator.is_valid(good | more), more
+
+
+def test_every_status_that_an_operation_answers_is_described(description: dict[str, Any]) -> None:
+    common = {"400", "401", "403", "404", "421", "429", "503"}
+    told = {op["operationId"]: set(op["responses"]) for _, _, op in operations(description)}
+    assert told == {
+        "createNotification": {"201", "408", "409", "413", "415"} | common,
+        "listNotifications": {"200"} | common,
+        "getNotification": {"200"} | common,
+        "deleteNotification": {"204"} | common,
+        "listInbox": {"200"} | common,
+        "getInboxEntry": {"200"} | common,
+        "getVersion": {"200"},
+    }
 
 
 async def test_the_page_shows_the_description_from_this_host_alone(http: httpx.AsyncClient) -> None:

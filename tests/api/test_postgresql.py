@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from clarion.store.database import Database
-from tests.api.caller import Caller, add_caller, make_http
+from tests.api.caller import Caller, add_caller, make_door, make_http
 from tests.world import World
 
 
@@ -18,7 +18,9 @@ def database(postgresql_url: str) -> Iterator[Database]:
     opened.close()
 
 
-async def test_a_notification_is_created_read_and_recalled_on_postgresql(caller: Caller, world: World) -> None:
+async def test_a_notification_is_created_read_and_recalled_on_postgresql(
+    caller: Caller, world: World
+) -> None:
     member, about = await add_caller(caller, world, "one@example.com")
     body = {"content": {"text": "🎉", "inputs": {"price": 34}}, "scope": "USR", "emails": "ONE@example.com"}
     created = await caller.send(body, Idempotency_Key="k")
@@ -38,7 +40,7 @@ async def test_of_concurrent_twins_at_two_nodes_one_is_stored(
 ) -> None:
     body = {"content": {"text": "Hi"}, "scope": "ORG"}
     other_database = Database(postgresql_url)
-    async with make_http(replace(world, database=other_database)) as http:
+    async with make_http(make_door(replace(world, database=other_database))) as http:
         other = replace(caller, http=http)
         for number in range(10):
             answers = await asyncio.gather(

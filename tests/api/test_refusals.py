@@ -182,7 +182,11 @@ async def test_a_moment_without_an_end_is_refused(caller: Caller, world: World) 
 
 async def test_ten_thousand_addresses_are_taken_and_one_more_is_not(caller: Caller, world: World) -> None:
     emails = [f"{number}@example.com" for number in range(9_999)]
-    body = {"content": {"text": "Hi"}, "scope": "USR", "emails": [*emails, "admin@example.com", "one@more.com"]}
+    body = {
+        "content": {"text": "Hi"},
+        "scope": "USR",
+        "emails": [*emails, "admin@example.com", "one@more.com"],
+    }
     assert set(await refused(await caller.send(body), world)) == {"emails"}
     body["emails"] = [*emails, "admin@example.com", "ADMIN@EXAMPLE.COM", "0@EXAMPLE.com"]
     answer = await caller.send(body)

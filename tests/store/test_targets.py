@@ -266,3 +266,12 @@ async def test_an_address_can_be_registered_again_when_its_device_was_retired(wo
     assert last > first
     await world.tell("to all")
     assert await addressed(world) == Counter(ann.addresses)
+
+
+async def test_retries_can_be_scheduled_as_often_as_it_takes(world: World) -> None:
+    await world.tell("to all")
+    run = await claimed_range(world)
+    began = world.clock()
+    for number in range(20):  # PostgreSQL plans a statement for all values after some uses
+        await world.write(runs.schedule_retry, run, began - number)
+    assert await world.read(runs.oldest_due, began) == began - 19

@@ -12,7 +12,7 @@ from collections import Counter
 from typing import Any, Final
 
 from litestar import Request
-from litestar.exceptions.http_exceptions import RequestEntityTooLarge
+from litestar.exceptions.http_exceptions import InternalServerException, RequestEntityTooLarge
 
 from clarion.model.errors import MOST_FAULTS, Fault, Invalid, NotJson, TooLarge, TooSlow
 
@@ -32,6 +32,8 @@ async def read_body(request: Request[Any, Any, Any], seconds: float = MOST_SECON
             return await request.body()
     except RequestEntityTooLarge:  # `app.py` sets the limit
         raise TooLarge(f"The body is larger than {MOST_OCTETS:,} octets.") from None
+    except InternalServerException:  # Litestar's word for a caller who went away
+        raise Invalid("The body ended before it was complete.") from None
     except TimeoutError:
         raise TooSlow(f"The body did not arrive within {seconds:g} seconds.") from None
 

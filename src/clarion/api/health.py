@@ -11,7 +11,7 @@ from clarion.store.channels import count_held
 from clarion.store.runs import oldest_due
 
 
-@get("/version", operation_id="getVersion", summary="Version of the service", tags=["service"], security=[])
+@get("/version", operation_id="getVersion", summary="Version of the service", tags=["service"], security=[{}])
 async def get_version() -> dict[str, str]:
     """The name and version of this service."""
     return {"name": "clarion", "version": version("clarion")}

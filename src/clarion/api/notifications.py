@@ -12,7 +12,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from clarion.api.auth import authenticate_sender
 from clarion.api.body import check_media_type, parse_object, read_body
 from clarion.api.context import ApiRequest, door
-from clarion.api.openapi import ERRORS, CreateOperation
+from clarion.api.openapi import CREATE_ERRORS, ERRORS, CreateOperation
 from clarion.api.query import read_page
 from clarion.api.schemas import (
     CreatedAnswer,
@@ -39,7 +39,7 @@ _KEY = re.compile(r"[ -~]{1,255}")
     operation_id="createNotification",
     summary="Create a notification",
     operation_class=CreateOperation,
-    responses=ERRORS,
+    responses=CREATE_ERRORS,
     tags=["notifications"],
 )
 async def create_notification(

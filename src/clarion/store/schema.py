@@ -171,7 +171,14 @@ stream_entries = Table(  # a broadcast is written once per stream, not once per 
     _words("kind"),
     _number("notification_id"),
     PrimaryKeyConstraint("organization_id", "stream_id", "seq"),
-    Index("ix_stream_entries_organization_id_notification_id", "organization_id", "notification_id"),
+    Index(
+        "ix_stream_entries_notification",
+        "organization_id",
+        "notification_id",
+        "kind",
+        "stream_id",
+        unique=True,
+    ),
     sqlite_with_rowid=False,
 )
 

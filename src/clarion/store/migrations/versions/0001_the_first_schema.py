@@ -317,9 +317,9 @@ def upgrade() -> None:
     )
     with op.batch_alter_table("stream_entries", schema=None) as batch_op:
         batch_op.create_index(
-            "ix_stream_entries_organization_id_notification_id",
-            ["organization_id", "notification_id"],
-            unique=False,
+            "ix_stream_entries_notification",
+            ["organization_id", "notification_id", "kind", "stream_id"],
+            unique=True,
         )
 
     op.create_table(

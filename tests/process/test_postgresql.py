@@ -1,0 +1,44 @@
+"""Several processes on one PostgreSQL: one API, two workers, everybody reached exactly once."""
+
+from collections import Counter
+from pathlib import Path
+
+from tests.postgresql import Cluster
+from tests.process.installation import HELLO, Installation, Sandbox, add_crowd, eventually, tallied
+
+DEVICES = 5_000
+
+
+def test_two_workers_share_a_broadcast_and_reach_everybody_once(
+    tmp_path: Path, sandbox: Sandbox, postgresql_cluster: Cluster
+) -> None:
+    url = postgresql_cluster.url("processes", create=True)
+    installation = Installation(
+        tmp_path, {"CLARION_PUSH_CA_FILE": str(sandbox.ca_file), "CLARION_STORE_URL": url}
+    )
+    migrated = installation.run("migrate")
+    assert migrated.returncode == 0, migrated.stderr
+    crowd = add_crowd(installation, sandbox, DEVICES)
+    mark = sandbox.mark()
+    with (
+        installation.serve("--role", "api") as serving,
+        installation.start("worker") as one,
+        installation.start("worker") as other,
+        installation.caller(crowd.token) as caller,
+    ):
+        assert serving.children() == []
+        sent = [caller.post(crowd.path, json=HELLO).json()["notificationId"] for _ in range(2)]
+        for notification in sent:
+            eventually(
+                lambda: caller.get(f"{crowd.path}/{notification}").json()["state"],  # noqa: B023
+                "it is sent",
+                lambda state: state == "SENT",
+            )
+        for process in (serving, one, other):
+            assert process.popen.poll() is None, process.said()
+            assert "hints_interrupted" not in process.said()
+            assert "Traceback" not in process.said()
+    pushes = sandbox.received(mark)
+    assert Counter(push["token"] for push in pushes) == dict.fromkeys(crowd.addresses, len(sent))
+    assert len({push["apnsId"] for push in pushes}) == DEVICES * len(sent)
+    assert installation.in_database(tallied) == DEVICES * len(sent)
