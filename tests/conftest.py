@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
@@ -12,6 +13,10 @@ from clarion.store.schema import metadata
 from tests.clock import Clock
 from tests.postgresql import Cluster, find_binaries, run_cluster
 from tests.world import World
+
+# A slow machine is not a fault, and CI finds the same examples every time.
+settings.register_profile("clarion", deadline=None, derandomize=os.environ.get("CI") == "true")
+settings.load_profile("clarion")
 
 
 def missing(what: str) -> None:

@@ -14,13 +14,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from random import random
 from typing import Final
 
 import structlog
 import uvicorn
 from prometheus_client import start_http_server
+from sqlalchemy import Engine
 
 from clarion.api.app import create_app
 from clarion.api.context import Door
@@ -34,7 +35,7 @@ from clarion.service.publish import publish
 from clarion.settings import Settings
 from clarion.store.database import Database, Together
 from clarion.store.hints import HintListener, HintSender
-from clarion.store.migrate import SchemaError, check_schema
+from clarion.store.migrate import SchemaError, check_schema, migrate
 from clarion.store.single import single_worker
 from clarion.telemetry import Metrics, inherited_folder
 from clarion.worker import Worker
@@ -56,18 +57,32 @@ def now_ms() -> int:
 
 def check(settings: Settings) -> None:
     """Everything that `serve` and `worker` do before they listen or work; raises StartError."""
-    try:
-        database = Database(settings.database_url)
-        with contextlib.closing(database):
-            check_schema(database.engine)
-    except SchemaError as error:
-        raise StartError(str(error)) from None
-    except Exception as error:  # noqa: BLE001 - any driver's way of saying that the database cannot be reached
-        raise StartError(f"The database cannot be opened: {error}") from None
+    check_store(settings)
     try:
         client_tls(_ca_file(settings))
     except OSError as error:
         raise StartError(f"push.ca_file {settings.push.ca_file} cannot be read: {error}") from None
+
+
+def check_store(settings: Settings) -> None:
+    """See that the database is there, at this version's schema; raises StartError."""
+    _open_store(settings, check_schema)
+
+
+def migrate_store(settings: Settings) -> None:
+    """Bring the database to this version's schema; raises StartError."""
+    _open_store(settings, migrate)
+
+
+def _open_store(settings: Settings, function: Callable[[Engine], None]) -> None:
+    try:
+        with contextlib.closing(Database(settings.database_url)) as database:
+            function(database.engine)
+    except SchemaError as error:
+        raise StartError(str(error)) from None
+    except Exception as error:  # noqa: BLE001 - any driver's way of saying that the database cannot be reached
+        named = "" if settings.store.url is None else " of store.url"
+        raise StartError(f"The database{named} cannot be opened: {getattr(error, 'orig', error)}") from None
 
 
 async def serve(settings: Settings, *, with_worker: bool) -> None:
@@ -106,8 +121,7 @@ async def work(settings: Settings, *, hint_pipe: int | None) -> None:
     stop = _stop_event()
     database = Database(settings.database_url)
     metrics = Metrics(inherited_folder())
-    if settings.worker.metrics_port is not None:
-        start_http_server(settings.worker.metrics_port, settings.server.host, metrics.registry)
+    _show_figures(settings, metrics)
     around = Surroundings(clock=now_ms, tls=client_tls(_ca_file(settings)))
     with single_worker(settings.database_url), contextlib.closing(database):
         worker = Worker(
@@ -189,7 +203,9 @@ async def _keep_worker(hint_pipe: int, stop: asyncio.Event) -> None:
         stopping.cancel()
         logger.error("worker_died", status=child.returncode)
         pause_seconds = 0.1 if time.monotonic() - started > 10 else min(pause_seconds * 2, 10)
-        await asyncio.sleep(pause_seconds)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_seconds):
+                await stop.wait()
     os.close(hint_pipe)
 
 
@@ -201,6 +217,20 @@ async def _farewell(child: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         child.kill()
         await child.wait()
+
+
+def _show_figures(settings: Settings, metrics: Metrics) -> None:
+    """Open the door for /metrics of a worker that runs alone, where one is set."""
+    host, port = settings.server.host, settings.worker.metrics_port
+    if port is None:
+        return
+    try:
+        start_http_server(port, host, metrics.registry)
+    except OSError as error:
+        raise StartError(
+            f"Cannot listen on {host}:{port}: {os.strerror(error.errno or 0)}. "
+            "Choose another with worker.metrics_port in the settings file or CLARION_WORKER_METRICS_PORT."
+        ) from None
 
 
 def _spare_collections() -> None:

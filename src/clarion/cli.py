@@ -19,7 +19,6 @@ import click
 import uvloop
 from rich.console import Console
 from sqlalchemy import Connection
-from sqlalchemy.exc import DBAPIError
 
 from clarion import bootstrap, demo
 from clarion.model.access import mint_token
@@ -28,7 +27,6 @@ from clarion.sandbox.server import run as run_sandbox
 from clarion.settings import Settings, SettingsError, load_settings
 from clarion.store import directory, tokens
 from clarion.store.database import Database
-from clarion.store.migrate import migrate
 from clarion.store.single import AnotherWorker
 from clarion.telemetry import configure_logging
 
@@ -67,7 +65,7 @@ def with_settings(function: Callable[..., None]) -> Callable[..., None]:
 @with_settings
 def serve(settings: Settings, role: str) -> None:
     """Run the API and, as a child process, the worker."""
-    _check(settings)
+    _first(bootstrap.check, settings)
     _run(bootstrap.serve(settings, with_worker=role == "all"))
 
 
@@ -76,7 +74,7 @@ def serve(settings: Settings, role: str) -> None:
 @with_settings
 def worker(settings: Settings, hint_pipe: int | None) -> None:
     """Run a worker alone; several may share one PostgreSQL."""
-    _check(settings)
+    _first(bootstrap.check, settings)
     _run(bootstrap.work(settings, hint_pipe=hint_pipe))
 
 
@@ -97,7 +95,7 @@ def sandbox(settings: Settings) -> None:
 @with_settings
 def migrate_command(settings: Settings) -> None:
     """Bring the database to this version's schema."""
-    _migrate(settings)
+    _first(bootstrap.migrate_store, settings)
     console.print("The database is at this version's schema.")
 
 
@@ -105,7 +103,7 @@ def migrate_command(settings: Settings) -> None:
 @with_settings
 def check(settings: Settings) -> None:
     """Do what `serve` does before it listens: settings, database, schema, certificates."""
-    _check(settings)
+    _first(bootstrap.check, settings)
     console.print("Everything that `clarion serve` needs is in order.")
 
 
@@ -113,7 +111,7 @@ def check(settings: Settings) -> None:
 @with_settings
 def seed_demo(settings: Settings) -> None:
     """Make the demonstration organization, and print five requests to paste. Safe to repeat."""
-    _migrate(settings)
+    _first(bootstrap.migrate_store, settings)
     base_url = bootstrap.base_url(settings)
     phones_url = f"http://{settings.sandbox.host}:{settings.sandbox.page_port}/"
     seeded = _write(settings, demo.seed, settings, base_url, phones_url, bootstrap.now_ms())
@@ -168,7 +166,7 @@ def _write(
     settings: Settings, function: Callable[Concatenate[Connection, P], R], *args: P.args, **kwargs: P.kwargs
 ) -> R:
     """One transaction, outside of any loop."""
-    _check(settings)
+    _first(bootstrap.check_store, settings)
     with (
         closing(Database(settings.database_url)) as database,
         database.engine.connect().execution_options(writes=True) as connection,
@@ -177,17 +175,10 @@ def _write(
         return function(connection, *args, **kwargs)
 
 
-def _migrate(settings: Settings) -> None:
-    with closing(Database(settings.database_url)) as database:
-        try:
-            migrate(database.engine)
-        except DBAPIError as error:
-            raise click.ClickException(f"The database cannot be migrated: {error.orig}") from None
-
-
-def _check(settings: Settings) -> None:
+def _first(step: Callable[[Settings], None], settings: Settings) -> None:
+    """A step without which a command cannot go on."""
     try:
-        bootstrap.check(settings)
+        step(settings)
     except bootstrap.StartError as error:
         raise click.ClickException(str(error)) from None
 

@@ -166,13 +166,15 @@ def _from_environment(environment: Mapping[str, str], problems: list[str]) -> It
             continue
         if name in known:
             yield *known[name], environment[name]
-        elif name.removesuffix("_FILE") in known:
+        elif (plain := name.removesuffix("_FILE")) in environment and plain in known:
+            problems.append(f"{name}: {plain} is set as well; keep one of them")
+        elif plain in known:
             try:
                 text = Path(environment[name]).read_text(encoding="utf-8").strip()
             except (OSError, UnicodeDecodeError) as error:
                 problems.append(f"{name}: {environment[name]} cannot be read: {error}")
             else:
-                yield *known[name.removesuffix("_FILE")], text
+                yield *known[plain], text
         else:
             problems.append(f"{name}: is not a setting{_suggestion(name, list(known))}")
 
@@ -201,5 +203,6 @@ def _describe(fault: Any) -> str:
 
 
 def _suggestion(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+    whole = {one.removeprefix(PREFIX): one for one in known}
+    close = difflib.get_close_matches(name.removeprefix(PREFIX), whole, n=1)
+    return f"; did you mean {whole[close[0]]}?" if close else ""

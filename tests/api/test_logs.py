@@ -1,13 +1,19 @@
 """No log line names an address, an e-mail or a token."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
+from secrets import token_hex
 from traceback import format_exception
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 from structlog.testing import capture_logs
 
-from tests.api.caller import Caller, add_caller
+from clarion.model.errors import Refusal
+from clarion.service.publish import Published, PublishRequest
+from clarion.store.database import Together
+from tests.api.caller import Caller, add_caller, make_door, make_http
 from tests.world import World
 
 
@@ -42,14 +48,21 @@ async def test_a_send_is_logged_without_addresses_emails_tokens_or_words(
 
 
 async def test_a_failing_statement_is_logged_without_its_parameters(caller: Caller, world: World) -> None:
-    await world.write(lambda connection: connection.execute(text("DROP TABLE notifications")))
-    body = {"content": {"text": "A confidential matter"}, "scope": "ORG", "description": "private records"}
+    private = token_hex(8)
+
+    def fail(connection: Connection, _requests: Sequence[PublishRequest]) -> list[Published | Refusal]:
+        statement = text("INSERT INTO users (uuid, created_at) VALUES (:name, NULL)")
+        connection.execute(statement, {"name": private})
+        return []
+
+    broken = replace(make_door(world), publish=Together(world.database, fail))
     with capture_logs() as lines:
-        assert (await caller.send(body)).status_code in {500, 503}
+        async with make_http(broken) as http:
+            answer = await replace(caller, http=http).send({"content": {"text": "Hi"}, "scope": "ORG"})
+    assert answer.status_code == 500
     told = "".join(_told(line) for line in lines)
-    assert "notifications" in told
-    assert "confidential" not in told
-    assert "private records" not in told
+    assert "NOT NULL constraint failed" in told
+    assert private not in told
 
 
 def _told(line: Any) -> str:

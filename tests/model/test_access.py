@@ -28,7 +28,9 @@ def test_a_minted_token_parses_to_its_parts(source: random.Random, region: str) 
 
 
 @given(seeds, st.data())
-def test_a_mistyped_character_is_noticed_without_a_look_up(source: random.Random, data: st.DataObject) -> None:
+def test_a_mistyped_character_is_noticed_without_a_look_up(
+    source: random.Random, data: st.DataObject
+) -> None:
     text, _ = mint_token("us-east-1", source.randbytes)
     place = data.draw(st.integers(0, len(text) - 1))
     wrong = data.draw(st.characters(codec="ascii").filter(lambda character: character != text[place]))

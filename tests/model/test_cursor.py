@@ -39,8 +39,18 @@ def test_any_other_text_is_refused(text: str) -> None:
 
 @pytest.mark.parametrize(
     "plain",
-    ["1.inbox.-1", "1.inbox.1.0", "1.inbox.", "1.inbox", "2.inbox.1", "1.inbox.²", "1.inbox.١", "1.inbox. 1"]
-    + [f"1.inbox.{2**63}", "1.inbox.9999999999999999999"],
+    [
+        "1.inbox.-1",
+        "1.inbox.1.0",
+        "1.inbox.",
+        "1.inbox",
+        "2.inbox.1",
+        "1.inbox.²",
+        "1.inbox.١",
+        "1.inbox. 1",
+        f"1.inbox.{2**63}",
+        "1.inbox.9999999999999999999",
+    ],
 )
 def test_a_forged_position_is_refused_before_it_reaches_the_database(plain: str) -> None:
     with pytest.raises(ValueError, match="not a continuation token of this list"):

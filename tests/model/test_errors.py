@@ -12,7 +12,7 @@ def test_the_docstring_names_every_refusal_and_no_other() -> None:
 
 
 def test_every_refusal_has_a_code_of_its_own() -> None:
-    kinds = [Refusal, *Refusal.__subclasses__()]
+    kinds: list[type[Refusal]] = [Refusal, *Refusal.__subclasses__()]
     assert len({kind.code for kind in kinds}) == len(kinds)
 
 

@@ -77,13 +77,11 @@ class Process:
 
     def children(self) -> list[int]:
         """The ids of its children that still run."""
-        return [
-            pid for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))) if parent_of(pid) == self.pid
-        ]
+        return children_of(self.pid)
 
     def worker(self) -> int:
         """The id of the worker that `serve` started; waits until there is one that is ready to be killed."""
-        return eventually(self._ready_worker, "there is a worker")
+        return eventually(self._workers, "there is a worker")[0]
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send a signal."""
@@ -102,9 +100,14 @@ class Process:
             with suppress(ProcessLookupError):
                 os.kill(child, signal.SIGKILL)
 
-    def _ready_worker(self) -> int | None:
-        children = [pid for pid in self.children() if b"worker" in _command(pid)]
-        return children[0] if children else None
+    def _workers(self) -> list[int]:
+        return [pid for pid in self.children() if b"worker" in _command(pid)]
+
+
+def children_of(pid: int) -> list[int]:
+    """The ids of a process's children that still run."""
+    numbers = (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdecimal())
+    return [number for number in numbers if parent_of(number) == pid]
 
 
 def parent_of(pid: int) -> int | None:
@@ -294,9 +297,8 @@ def add_crowd(installation: Installation, sandbox: Sandbox, size: int) -> Crowd:
     def fill(connection: Connection) -> None:
         now = now_ms()
         organization_id = directory.add_organization(connection, organization, "Crowd", "us-east-1", now)
-        channel = channels.add_channel(
-            connection, organization_id, uuid4(), "apns", "phones", settings, secret, now
-        )
+        new_channel = channels.NewChannel(uuid4(), "apns", "phones", settings, secret)
+        channel = channels.add_channel(connection, organization_id, new_channel, now)
         people = [directory.NewMember(uuid4(), "admin@example.com", "Administrator", Role.ADMIN)]
         people += [directory.NewMember(uuid4(), f"{n}@example.com", f"Member {n}") for n in range(size)]
         member_ids = directory.add_members(connection, organization_id, people, now)

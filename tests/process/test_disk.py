@@ -7,11 +7,12 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import httpx
 import pytest
 
-from tests.process.installation import HELLO, Crowd, Installation, Sandbox, add_crowd, eventually
+from tests.process.installation import HELLO, Crowd, Installation, Sandbox, add_crowd, eventually, tallied
 
 
 def assert_unavailable(answer: httpx.Response) -> None:
@@ -45,6 +46,30 @@ def test_a_process_that_may_not_write_refuses_and_recovers(
         assert [item["notificationId"] for item in caller.get(crowd.path).json()["items"]] == [before]
         resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limits)
         assert_recovers(caller, crowd, sandbox, [before])
+
+
+def test_a_worker_that_may_not_write_for_a_while_still_reaches_everybody_and_counts_each_once(
+    installation: Installation, sandbox: Sandbox
+) -> None:
+    crowd = add_crowd(installation, sandbox, 3_000)
+    mark = sandbox.mark()
+    with installation.serve() as process, installation.caller(crowd.token) as caller:
+        worker = process.worker()
+        with sandbox.trouble("slow", 200):
+            sent = caller.post(crowd.path, json=HELLO).json()["notificationId"]
+            eventually(lambda: sandbox.mark() > mark, "it has begun")
+            limits = resource.prlimit(worker, resource.RLIMIT_FSIZE)
+            resource.prlimit(worker, resource.RLIMIT_FSIZE, (0, limits[1]))
+            accepted = sandbox.mark()
+            eventually(lambda: sandbox.mark() > accepted, "what was in flight is answered")
+        Event().wait(2)  # longer than a tick of the worker, which finds the store still away
+        resource.prlimit(worker, resource.RLIMIT_FSIZE, limits)
+        eventually(
+            lambda: caller.get(f"{crowd.path}/{sent}").json()["state"], "it is sent", lambda s: s == "SENT"
+        )
+        assert process.worker() == worker, "it went on by itself"
+    assert {push["token"] for push in sandbox.received(mark)} == crowd.addresses
+    assert installation.in_database(tallied) == len(crowd.addresses)
 
 
 @pytest.fixture
@@ -100,16 +125,17 @@ def test_a_read_only_file_refuses_and_recovers(installation: Installation, sandb
         if shutil.which("setpriv") is None:
             pytest.skip("setpriv is not installed")
         prefix = ["setpriv", "--bounding-set=-dac_override", "--inh-caps=-dac_override"]
-    files = [path for path in installation.folder.iterdir() if path.name.startswith("clarion.db")]
-    for path in files:
-        path.chmod(0o444)
+    _permit(installation, 0o444)
     with installation.serve(prefix=prefix), installation.caller(crowd.token) as caller:
-        assert_unavailable(caller.post(crowd.path, json=HELLO))
-        for path in files:
-            path.chmod(0o644)
-        eventually(
-            lambda: caller.post(crowd.path, json=HELLO).status_code, "it is accepted", lambda s: s == 201
-        )
+        for _ in range(3):
+            assert_unavailable(caller.post(crowd.path, json=HELLO))
+        _permit(installation, 0o644)
+        assert_recovers(caller, crowd, sandbox, [])
+
+
+def _permit(installation: Installation, mode: int) -> None:
+    for path in installation.folder.glob("clarion.db*"):
+        path.chmod(mode)
 
 
 @pytest.mark.parametrize("level", ["debug", "info"])

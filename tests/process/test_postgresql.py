@@ -3,6 +3,8 @@
 from collections import Counter
 from pathlib import Path
 
+from sqlalchemy import Connection, text
+
 from tests.postgresql import Cluster
 from tests.process.installation import HELLO, Installation, Sandbox, add_crowd, eventually, tallied
 
@@ -42,3 +44,35 @@ def test_two_workers_share_a_broadcast_and_reach_everybody_once(
     assert Counter(push["token"] for push in pushes) == dict.fromkeys(crowd.addresses, len(sent))
     assert len({push["apnsId"] for push in pushes}) == DEVICES * len(sent)
     assert installation.in_database(tallied) == DEVICES * len(sent)
+
+
+def test_a_service_that_loses_its_connections_finds_new_ones(
+    tmp_path: Path, sandbox: Sandbox, postgresql_cluster: Cluster
+) -> None:
+    url = postgresql_cluster.url("connections", create=True)
+    installation = Installation(
+        tmp_path, {"CLARION_PUSH_CA_FILE": str(sandbox.ca_file), "CLARION_STORE_URL": url}
+    )
+    installation.migrate()
+    crowd = add_crowd(installation, sandbox, 10)
+    with installation.serve() as process, installation.caller(crowd.token) as caller:
+        for _ in range(3):
+            mark = sandbox.mark()
+            answer = eventually(
+                lambda: caller.post(crowd.path, json=HELLO), "it is accepted", lambda a: a.status_code == 201
+            )
+            path = f"{crowd.path}/{answer.json()['notificationId']}"
+            eventually(lambda: caller.get(path).json()["state"], "it is sent", lambda s: s == "SENT")  # noqa: B023
+            pushes = [push for push in sandbox.received(mark) if push["token"] in crowd.addresses]
+            assert Counter(push["token"] for push in pushes) == dict.fromkeys(crowd.addresses, 1)
+            installation.in_database(_end_all_others)
+        assert "worker_died" not in process.said()
+        assert "unexpected_error" not in process.said()
+
+
+def _end_all_others(connection: Connection) -> None:
+    query = (
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    )
+    connection.execute(text(query))

@@ -9,21 +9,15 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.process.installation import Installation, eventually, facts, is_running
+from tests.process.installation import Installation, children_of, eventually, facts, is_running
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "run"
 
 
 def descendants(pid: int) -> set[int]:
-    found: set[int] = set()
-    for name in filter(str.isdecimal, os.listdir("/proc")):
-        try:
-            parent = int(Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if parent == pid:
-            found |= {int(name)} | descendants(int(name))
-    return found
+    """All that a process started, and what those started."""
+    children = set(children_of(pid))
+    return children.union(*map(descendants, children))
 
 
 @pytest.mark.skipif(

@@ -56,7 +56,9 @@ async def test_a_token_of_another_region_is_told_where_to_go_without_a_look_up(w
         await gatekeeper(world).access(token, world.organization)
 
 
-async def test_an_organization_that_is_not_theirs_is_hidden_like_one_that_does_not_exist(world: World) -> None:
+async def test_an_organization_that_is_not_theirs_is_hidden_like_one_that_does_not_exist(
+    world: World,
+) -> None:
     other = await World.make(world.database, world.clock)
     token = await new_token(world)
     said = []
@@ -136,7 +138,9 @@ async def test_a_token_may_burst_and_then_goes_at_its_rate(world: World) -> None
     assert spend(allowance, world, "one", 100) == 5 * BURST_SECONDS
 
 
-async def test_one_tokens_haste_is_not_anothers_wait_until_the_organizations_share_is_spent(world: World) -> None:
+async def test_one_tokens_haste_is_not_anothers_wait_until_the_organizations_share_is_spent(
+    world: World,
+) -> None:
     allowance = Allowance(1, world.clock)
     spent = [spend(allowance, world, str(token), 100) for token in range(TOKENS_PER_ORGANIZATION + 1)]
     assert spent == [BURST_SECONDS] * TOKENS_PER_ORGANIZATION + [0]

@@ -80,7 +80,7 @@ async def take(world: World, members: list[Member], model: Model, step: tuple) -
             model.release((await world.publish(draft)).notification, set(), some)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(steps, max_size=25), st.integers(1, 4))
 async def test_every_inbox_is_what_the_model_says(
     database: Database, script: list[tuple[object, ...]], limit: int

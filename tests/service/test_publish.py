@@ -24,9 +24,7 @@ from tests.world import OTHER_SOLUTION, SOLUTION, World
 async def entered(world: World, number: int) -> set[str]:
     """The names of the streams into which a notification was released."""
     names = {stream: name for name, stream in world.streams.items()}
-    rows = await world.rows(
-        stream_entries, organization_id=world.organization_id, notification_id=number
-    )
+    rows = await world.rows(stream_entries, organization_id=world.organization_id, notification_id=number)
     return {names.get(row.stream_id, "a member") for row in rows}
 
 
@@ -181,7 +179,11 @@ async def test_a_batch_is_answered_in_its_order_across_organizations_and_refusal
     assert [type(answer) for answer in answers] == [Published, Invalid, Published, NotFound, Published]
     stored = [accepted(answers[place]).notification for place in (0, 2, 4)]
     assert [one.uuid for one in stored] == [requests[place].uuid for place in (0, 2, 4)]
-    assert [one.organization for one in stored] == [other.organization, world.organization, other.organization]
+    assert [one.organization for one in stored] == [
+        other.organization,
+        world.organization,
+        other.organization,
+    ]
     assert [one.id for one in stored] == [1, 1, 2]
 
 
@@ -242,7 +244,7 @@ async def waiting_for_a_lock(database: Database) -> None:
     query = text("SELECT count(*) FROM pg_locks WHERE NOT granted")
     async with asyncio.timeout(10):
         while not await database.read(lambda connection: connection.scalar(query)):
-            await asyncio.sleep(0.01)
+            pass
 
 
 async def test_the_order_of_numbers_is_the_order_of_commits(postgresql_url: str) -> None:
@@ -333,9 +335,7 @@ async def test_a_broad_audience_is_sent_to_on_every_channel(world: World) -> Non
     assert await carriers(world) == [world.channel_id, second]
 
 
-@pytest.mark.parametrize(
-    ("solution", "is_used"), [(None, False), (SOLUTION, True), (OTHER_SOLUTION, False)]
-)
+@pytest.mark.parametrize(("solution", "is_used"), [(None, False), (SOLUTION, True), (OTHER_SOLUTION, False)])
 @pytest.mark.parametrize("scope", [Scope.ORGANIZATION, Scope.USERS])
 async def test_a_channel_of_one_solution_carries_only_what_names_it(
     world: World, scope: Scope, solution: str | None, is_used: bool

@@ -1,6 +1,7 @@
 """Scheduled notifications: each is released once, at its moment."""
 
 import asyncio
+from typing import Any
 
 from clarion.model.audience import Scope
 from clarion.model.notification import Notification, NotificationState
@@ -13,7 +14,7 @@ from tests.clock import Clock
 from tests.world import SOLUTION, World
 
 
-async def schedule(world: World, seconds: float, **parts: object) -> Notification:
+async def schedule(world: World, seconds: float, **parts: Any) -> Notification:
     """A notification to all that starts so many seconds from now."""
     start_at = world.clock() + int(seconds * 1000)
     return (await world.publish(world.draft(start_at=start_at, **parts))).notification
@@ -50,9 +51,7 @@ async def test_a_moment_in_the_past_means_now(world: World) -> None:
 
 async def test_the_audience_of_a_scheduled_notification_is_that_of_its_release(world: World) -> None:
     ann = await world.add_member("ann@example.com", SOLUTION)
-    draft = world.draft(
-        Scope.SOLUTION, solution=world.solutions[SOLUTION], start_at=world.clock() + 1_000
-    )
+    draft = world.draft(Scope.SOLUTION, solution=world.solutions[SOLUTION], start_at=world.clock() + 1_000)
     await world.publish(draft)
     await world.leave(ann, SOLUTION)
     bob = await world.add_member("bob@example.com", SOLUTION)

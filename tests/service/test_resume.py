@@ -22,8 +22,11 @@ FIRST_ANSWERS: list[Outcome | None] = [
     Unavailable("ServiceUnavailable"),
 ]
 
-lives = st.lists(st.integers(0, 60), max_size=4)
+lives = st.lists(st.integers(0, 80), max_size=4)
 """How many steps of the event loop each worker lives before it is killed."""
+
+moments = st.lists(st.integers(0, 40), min_size=1, max_size=4)
+"""How many steps the push service takes to answer a page, one page after the other."""
 
 
 async def live_and_die(world: World, provider: ScriptedProvider, owner: str, steps: int) -> None:
@@ -39,12 +42,15 @@ async def live_and_die(world: World, provider: ScriptedProvider, owner: str, ste
     assert draining.done()
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@example(members=2_010, phones=1, first_answers=[None, *FIRST_ANSWERS], lives=[5, 9, 14])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@example(members=2_010, phones=1, first_answers=FIRST_ANSWERS, moments=[0], lives=[5, 9, 14])
+@example(members=300, phones=5, first_answers=[None], moments=[0, 40, 80], lives=[30, 30])
+@example(members=300, phones=5, first_answers=[None], moments=[40, 0, 0], lives=[30, 30])
 @given(
-    members=st.integers(0, 40) | st.sampled_from([499, 500, 501, 700]),
-    phones=st.integers(1, 2),
+    members=st.integers(0, 40) | st.sampled_from([250, 499, 500, 501]),
+    phones=st.integers(1, 4),
     first_answers=st.lists(st.sampled_from(FIRST_ANSWERS), min_size=1, max_size=5),
+    moments=moments,
     lives=lives,
 )
 async def test_a_run_that_is_killed_anywhere_and_resumed_reaches_every_device(
@@ -52,6 +58,7 @@ async def test_a_run_that_is_killed_anywhere_and_resumed_reaches_every_device(
     members: int,
     phones: int,
     first_answers: list[Outcome | None],
+    moments: list[int],
     lives: list[int],
 ) -> None:
     world = await World.make(database, Clock())
@@ -64,8 +71,8 @@ async def test_a_run_that_is_killed_anywhere_and_resumed_reaches_every_device(
         if (first := first_answers[place % len(first_answers)]) is not None:
             provider.answers(address, first)
 
-    async def take_a_moment(_call: int) -> None:
-        for _ in range(3):
+    async def take_a_moment(call: int) -> None:
+        for _ in range(moments[call % len(moments)]):
             await asyncio.sleep(0)
 
     provider.before_call = take_a_moment
@@ -93,7 +100,7 @@ async def test_a_run_that_is_killed_anywhere_and_resumed_reaches_every_device(
     assert len(await world.rows(devices, organization_id=world.organization_id)) == len(audience) + len(late)
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lives=lives, recall_after=st.integers(0, 4), members=st.sampled_from([1, 30, 600]))
 async def test_a_recall_reaches_every_device_that_was_offered_something_whoever_dies(
     database: Database, lives: list[int], recall_after: int, members: int

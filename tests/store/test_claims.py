@@ -174,8 +174,8 @@ async def test_a_recall_drops_what_nobody_holds_and_names_the_channels_of_the_re
     withdrawal = NewRun(1, second, 1, world.clock() + 1, PushKind.WITHDRAWAL)
     await world.write(runs.add_runs, world.organization_id, [*both, withdrawal])
     await world.claim()
-    held = await world.write(runs.drop_unclaimed, world.organization_id, 1, world.clock())
-    assert held == {world.channel_id}
+    dropped, held = await world.write(runs.drop_unclaimed, world.organization_id, 1, world.clock())
+    assert (dropped, held) == ({second}, {world.channel_id})
     left = [(run.channel_id, run.kind) for run in await world.rows(push_runs)]
     assert left == [(world.channel_id, PushKind.ALERT), (second, PushKind.WITHDRAWAL)]
 
@@ -214,7 +214,9 @@ async def test_the_age_of_the_queue_counts_from_what_waits_longest(world: World)
     assert await world.read(runs.oldest_due, world.clock()) is None
     began = world.clock()
     for wait in (5, 0, 10):
-        await world.write(runs.add_runs, world.organization_id, [NewRun(1, world.channel_id, 1, began + wait)])
+        await world.write(
+            runs.add_runs, world.organization_id, [NewRun(1, world.channel_id, 1, began + wait)]
+        )
     world.clock.move(milliseconds=7)
     assert await world.read(runs.oldest_due, world.clock()) == began
 
@@ -258,5 +260,7 @@ async def test_a_worker_does_not_wait_for_another_that_is_just_claiming(postgres
     with database.engine.connect() as first, first.begin(), database.engine.connect() as second:
         assert claim(first, "first") == [1]
         with second.begin():
-            assert claim(second, "second") == [MOST_RUNS + 1]  # what the first looked at is locked, and skipped
+            assert claim(second, "second") == [
+                MOST_RUNS + 1
+            ]  # what the first looked at is locked, and skipped
     database.close()

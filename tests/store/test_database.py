@@ -122,7 +122,9 @@ async def test_a_database_that_is_away_is_a_refusal_that_says_nothing_was_stored
                 await verb(lambda connection: connection.execute(text("SELECT 1")))
 
 
-async def test_a_postgresql_that_was_ended_is_away_and_one_that_came_back_is_used(postgresql_url: str) -> None:
+async def test_a_postgresql_that_was_ended_is_away_and_one_that_came_back_is_used(
+    postgresql_url: str,
+) -> None:
     database = Database(postgresql_url)
 
     def end_own_session(connection: Connection) -> None:

@@ -15,9 +15,7 @@ async def keep(world: World, first: FirstAnswer = FIRST) -> None:
 
 async def find(world: World, *, user_id: int | None = None, key: str = "key") -> FirstAnswer | None:
     user = world.admin.user_id if user_id is None else user_id
-    return await world.read(
-        idempotency.find_first_answer, world.organization_id, user, key, world.clock()
-    )
+    return await world.read(idempotency.find_first_answer, world.organization_id, user, key, world.clock())
 
 
 async def test_an_answer_is_found_again_as_it_was(world: World) -> None:

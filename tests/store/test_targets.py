@@ -24,9 +24,7 @@ async def device_id(world: World, address: str) -> int:
 
 async def test_a_member_of_two_groups_is_addressed_once(world: World) -> None:
     ann = await world.add_member("ann@example.com", "sales", "finance", phones=2)
-    draft = world.draft(
-        Scope.GROUPS, groups=("sales", "finance"), solution=world.solutions[SOLUTION]
-    )
+    draft = world.draft(Scope.GROUPS, groups=("sales", "finance"), solution=world.solutions[SOLUTION])
     await world.publish(draft)
     assert await addressed(world) == Counter(ann.addresses)
 
@@ -179,7 +177,9 @@ async def test_a_device_that_was_retired_meanwhile_is_marked_in_its_retry(world:
     assert target.is_retired
 
 
-async def test_a_notification_has_one_retry_run_per_channel_and_the_earliest_moment_counts(world: World) -> None:
+async def test_a_notification_has_one_retry_run_per_channel_and_the_earliest_moment_counts(
+    world: World,
+) -> None:
     ann = await world.add_member("ann@example.com", phones=3)
     await world.tell("to all")
     run = await claimed_range(world)
@@ -226,11 +226,13 @@ async def test_a_device_that_is_gone_is_retired_unless_it_registered_again_later
 async def test_retiring_twice_keeps_the_first_moment(world: World) -> None:
     ann = await world.add_member("ann@example.com")
     gone = await device_id(world, ann.addresses[0])
-    retire = (devices.retire_device, world.organization_id, gone)
-    assert await world.write(*retire, "first", 1, None)
-    assert not await world.write(*retire, "second", 2, None)
+    for at, is_first in ((1, True), (2, False)):
+        retired = await world.write(
+            devices.retire_device, world.organization_id, gone, f"reason {at}", at, None
+        )
+        assert retired is is_first
     [row] = await world.rows(devices_table)
-    assert (row.retired_at, row.retired_reason) == (1, "first")
+    assert (row.retired_at, row.retired_reason) == (1, "reason 1")
 
 
 async def test_the_third_strike_retires_a_device(world: World) -> None:

@@ -15,6 +15,7 @@ from clarion.api import errors, health, inbox, notifications, openapi
 from clarion.api.body import MOST_OCTETS
 from clarion.api.context import Door
 from clarion.api.envelope import Envelope
+from clarion.api.short_way import ShortWay
 from clarion.model.errors import Refusal
 
 BASE_PATH: Final = "/v2.0/tool"
@@ -50,4 +51,4 @@ def create_app(door: Door) -> Envelope:
         state=State({"door": door}),
         logging_config=None,
     )
-    return Envelope(application, door.metrics)
+    return Envelope(ShortWay(application, BASE_PATH), door.metrics)

@@ -5,7 +5,7 @@ Called first by every handler that needs a caller.
 
 from uuid import UUID
 
-from clarion.api.context import ApiRequest, door
+from clarion.api.context import ApiRequest, door, header_values
 from clarion.model.access import Access
 from clarion.model.errors import Unauthenticated
 
@@ -21,7 +21,7 @@ async def authenticate_member(request: ApiRequest, organization: UUID) -> Access
 
 
 def _token(request: ApiRequest) -> str:
-    headers = request.headers.getall("authorization", [])
+    headers = header_values(request, b"authorization")
     words = headers[0].split(" ") if len(headers) == 1 else []
     if len(words) != 2 or words[0].lower() != "bearer":
         raise Unauthenticated

@@ -9,11 +9,10 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any, Final
 
-from litestar import Request
-from litestar.exceptions.http_exceptions import InternalServerException, RequestEntityTooLarge
-
+from clarion.api.context import ApiRequest, header_values
 from clarion.model.errors import MOST_FAULTS, Fault, Invalid, NotJson, TooLarge, TooSlow
 
 MOST_OCTETS: Final = 1_048_576
@@ -25,22 +24,35 @@ JsonObject = dict[str, Any]
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-async def read_body(request: Request[Any, Any, Any], seconds: float = MOST_SECONDS) -> bytes:
+async def read_body(request: ApiRequest, seconds: float = MOST_SECONDS) -> bytes:
     """The whole body. Raises TooLarge above 1 MiB, whatever was declared, and TooSlow after half a minute."""
     try:
         async with asyncio.timeout(seconds):
-            return await request.body()
-    except RequestEntityTooLarge:  # `app.py` sets the limit
-        raise TooLarge(f"The body is larger than {MOST_OCTETS:,} octets.") from None
-    except InternalServerException:  # Litestar's word for a caller who went away
-        raise Invalid("The body ended before it was complete.") from None
+            return await _read_all(request)
     except TimeoutError:
         raise TooSlow(f"The body did not arrive within {seconds:g} seconds.") from None
 
 
-def check_media_type(media_type: str) -> None:
+async def _read_all(request: ApiRequest) -> bytes:
+    declared = header_values(request, b"content-length")
+    size = int(declared[0]) if declared and declared[0].isdecimal() else 0
+    chunks: list[bytes] = []
+    more = size <= MOST_OCTETS
+    while more:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise Invalid("The body ended before it was complete.")
+        chunks.append(message["body"])
+        size = sum(map(len, chunks))
+        more = message["more_body"] and size <= MOST_OCTETS
+    if size > MOST_OCTETS:
+        raise TooLarge(f"The body is larger than {MOST_OCTETS:,} octets.")
+    return b"".join(chunks)
+
+
+def check_media_type(media_types: Sequence[str]) -> None:
     """Accept JSON, and callers who do not say what they send; raises NotJson."""
-    essence = media_type.partition(";")[0].strip().lower()
+    essence = (media_types[0] if media_types else "").partition(";")[0].strip().lower()
     if essence not in {"", "application/json"} and not essence.endswith("+json"):
         raise NotJson(f"Content-Type must be application/json, not {essence}.")
 
@@ -51,6 +63,15 @@ def parse_object(raw: bytes) -> tuple[JsonObject, list[Fault]]:
     Faulty values are None in the object, so that the rules can go on and report their faults too. Raises
     Invalid when there is no object to speak of.
     """
+    try:
+        value = _PLAIN.decode(raw.decode())
+    except (ValueError, RecursionError):
+        return _parse_closely(raw)
+    return (value, []) if type(value) is dict and not _looks_odd(raw) else _parse_closely(raw)
+
+
+def _parse_closely(raw: bytes) -> tuple[JsonObject, list[Fault]]:
+    """Parse what is not JSON, or not plain: find what is wrong with it."""
     reader = _Reader()
     try:
         value = json.loads(
@@ -66,6 +87,30 @@ def parse_object(raw: bytes) -> tuple[JsonObject, list[Fault]]:
     if not isinstance(value, dict):
         raise Invalid.because([Fault("", "must be a JSON object")])
     return value, _find_faults(value) if reader.is_odd or _looks_odd(raw) else []
+
+
+def _plain_object(pairs: list[tuple[str, Any]]) -> JsonObject:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        raise ValueError
+    return value
+
+
+def _plain_float(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+_PLAIN: Final = json.JSONDecoder(
+    object_pairs_hook=_plain_object, parse_float=_plain_float, parse_constant=_no_constant
+)
+"""Reads what is plain, as nearly every body is, and raises ValueError for all that needs a closer look."""
 
 
 class _Odd:

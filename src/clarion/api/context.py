@@ -30,6 +30,11 @@ class Door:
 ApiRequest = Request[None, None, State]
 
 
+def header_values(request: ApiRequest, name: bytes) -> list[str]:
+    """All values of a header; its name in lower case. Cheaper than Litestar's table of all headers."""
+    return [value.decode("latin-1") for key, value in request.scope["headers"] if key == name]
+
+
 def door(request: ApiRequest) -> Door:
     """The tools of the application that serves this request."""
     tools = request.app.state.door

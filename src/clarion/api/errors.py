@@ -43,6 +43,16 @@ STATUS: Final[dict[type[Refusal], int]] = {
 }
 
 
+def answer_error(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, Any]]:
+    """Tell whatever went wrong."""
+    match error:
+        case Refusal():
+            return answer_refusal(request, error)
+        case HTTPException():
+            return answer_http_error(request, error)
+    return answer_fault(request, error)
+
+
 def answer_refusal(_request: Request[Any, Any, Any], refusal: Refusal) -> Response[dict[str, Any]]:
     """Tell a refusal as HTTP."""
     body: dict[str, Any] = {

@@ -11,7 +11,7 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from clarion.api.auth import authenticate_sender
 from clarion.api.body import check_media_type, parse_object, read_body
-from clarion.api.context import ApiRequest, door
+from clarion.api.context import ApiRequest, door, header_values
 from clarion.api.openapi import CREATE_ERRORS, ERRORS, CreateOperation
 from clarion.api.query import read_page
 from clarion.api.schemas import (
@@ -52,7 +52,7 @@ async def create_notification(
     """
     tools = door(request)
     access = await authenticate_sender(request, organization_id)
-    check_media_type(request.headers.get("content-type", ""))
+    check_media_type(header_values(request, b"content-type"))
     faults = _parameter_faults(request)
     key = _idempotency_key(request, faults)
     raw = await read_body(request)
@@ -146,12 +146,14 @@ async def delete_notification(
 
 def _parameter_faults(request: ApiRequest) -> list[Fault]:
     """A parameter without effect would be a promise: `validateOnly=true` must never send."""
+    if not request.scope["query_string"]:
+        return []
     return [Fault(f"?{name}", "is not a known parameter here") for name in request.query_params.dict()]
 
 
 def _idempotency_key(request: ApiRequest, faults: list[Fault]) -> str | None:
     """The key, when there is one; a bad one is added to the faults."""
-    values = request.headers.getall("idempotency-key", [])
+    values = header_values(request, b"idempotency-key")
     if not values:
         return None
     if len(values) > 1 or not _KEY.fullmatch(values[0]):

@@ -6,6 +6,7 @@ what time it is.
 
 import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 _EXPECTED = "must be an RFC 3339 time with an offset, such as 2025-04-04T08:18:54Z, or a whole number >= 0"
 
@@ -35,6 +36,7 @@ def parse_start_at(value: object) -> int:
     return max(moment, 0)
 
 
+@lru_cache(maxsize=1024)  # one answer tells the same moment three times
 def to_rfc3339(moment: int) -> str:
     """Write a moment in UTC with milliseconds and `Z`, such as 2025-04-04T08:18:54.435Z."""
     written = (_EPOCH + timedelta(milliseconds=moment)).isoformat(timespec="milliseconds")

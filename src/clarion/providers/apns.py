@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from clarion import http2
 from clarion.model.delivery import PushKind
+from clarion.model.moment import LAST_MOMENT
 from clarion.model.notification import Priority
 from clarion.model.outcome import (
     ACCEPTED,
@@ -67,20 +68,23 @@ class ApnsSettings:
         if unknown := sorted(set(values) - known):
             raise InvalidChannel(f"unknown settings for APNs: {', '.join(unknown)}")
         for name in ("team_id", "key_id"):
-            if not re.fullmatch(r"[A-Z0-9]{10}", str(values.get(name))):
+            if not _is_text(values.get(name), r"[A-Z0-9]{10}"):
                 raise InvalidChannel(f"{name} must be ten capital letters and digits, as Apple shows it")
-        if not re.fullmatch(r"[A-Za-z0-9.-]{1,155}", str(values.get("topic"))):
+        if not _is_text(values.get("topic"), r"[A-Za-z0-9.-]{1,155}"):
             raise InvalidChannel("topic must be the app's bundle id")
         environment = values.get("environment", "production")
-        if environment not in HOSTS:
+        if not _is_text(environment, "|".join(HOSTS)):
             raise InvalidChannel(f"environment must be one of {', '.join(HOSTS)}")
-        return cls(
-            values["team_id"],
-            values["key_id"],
-            values["topic"],
-            str(values.get("host", HOSTS[environment])),
-            int(values.get("port", 443)),
-        )
+        host, port = values.get("host", HOSTS[environment]), values.get("port", 443)
+        if not _is_text(host, r"[A-Za-z0-9.:-]{1,253}"):
+            raise InvalidChannel("host must be a host name")
+        if type(port) is not int or not 0 < port < 1 << 16:
+            raise InvalidChannel("port must be a number from 1 to 65535")
+        return cls(values["team_id"], values["key_id"], values["topic"], host, port)
+
+
+def _is_text(value: object, pattern: str) -> bool:
+    return isinstance(value, str) and re.fullmatch(pattern, value, re.ASCII) is not None
 
 
 class ProviderToken:
@@ -252,13 +256,17 @@ ANSWERS: Final[dict[tuple[int, str], Callable[[str], Outcome]]] = {
 """What every documented answer means (handling-notification-responses-from-apns)."""
 
 
+_REASON: Final = re.compile(r"[A-Za-z0-9]{1,64}")
+"""What a reason looks like; anything else is not worth keeping."""
+
+
 def read_answer(status: int, body: bytes) -> Outcome:
     """What an answer means. An answer that is not in the table fails the push and never the device."""
     if status == 200:
         return ACCEPTED
     details = _read_body(body)
     reason = details.get("reason")
-    if not isinstance(reason, str):
+    if not isinstance(reason, str) or not _REASON.fullmatch(reason):
         reason = f"status {status}"
     known = ANSWERS.get((status, reason))
     if known is Gone or status == 410:
@@ -271,7 +279,7 @@ def read_answer(status: int, body: bytes) -> Outcome:
 def _read_body(body: bytes) -> dict[str, Any]:
     try:
         details = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return details if isinstance(details, dict) else {}
 
@@ -279,7 +287,7 @@ def _read_body(body: bytes) -> dict[str, Any]:
 def _timestamp(details: dict[str, Any]) -> int | None:
     """When Apple last saw the token invalid, in milliseconds."""
     timestamp = details.get("timestamp")
-    return timestamp if isinstance(timestamp, int) and timestamp > 0 else None
+    return timestamp if type(timestamp) is int and 0 < timestamp <= LAST_MOMENT else None
 
 
 # ── Sending ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -293,6 +301,7 @@ class Apns:
         self._token = token
         self._origin = origin
         self._is_proven = False
+        self._refusal: Misconfigured | None = None
         self._proving = asyncio.Lock()
 
     @classmethod
@@ -305,7 +314,8 @@ class Apns:
         return cls(checked, token, http2.Origin(checked.host, checked.port, tls=tls))
 
     async def connect(self) -> Unavailable | Misconfigured | None:
-        """See that Apple can be reached."""
+        """See that Apple can be reached. What was refused may have been mended: it is shown to Apple once more."""
+        self._refusal = None
         try:
             await self._origin.connect()
         except http2.ConnectFailed as error:
@@ -315,7 +325,8 @@ class Apns:
     async def send(self, push: Push, parcels: Sequence[Parcel]) -> list[Outcome]:
         """Offer a push. Until this credential was taken once, one device goes ahead of the others.
 
-        Apple counts refusals against a sender, so a wrong key must not be shown to it five hundred times.
+        Apple counts refusals against a sender, so a wrong key must not be shown to it five hundred times: once
+        refused, everything is until the next `connect`.
         """
         template = http2.Template(
             method="POST",
@@ -324,8 +335,11 @@ class Apns:
             body=(encode_payload(push), b""),
         )
         async with self._proving:
-            ahead = [] if self._is_proven else await self._burst(template, parcels[:1])
-        if ahead and _blocks_everything(ahead[0]):
+            may_go = self._is_proven or self._refusal is not None
+            ahead = [] if may_go else await self._burst(template, parcels[:1])
+        if self._refusal is not None:
+            return ahead + [self._refusal] * (len(parcels) - len(ahead))
+        if ahead and _is_whole_service(ahead[0]):
             return ahead * len(parcels)
         return ahead + await self._burst(template, parcels[len(ahead) :])
 
@@ -352,14 +366,14 @@ class Apns:
             if isinstance(outcome, Accepted | Gone):
                 self._is_proven = True
             elif isinstance(outcome, Misconfigured):
-                self._is_proven = False
+                self._is_proven, self._refusal = False, outcome
             elif isinstance(outcome, Unavailable) and outcome.reason == "ExpiredProviderToken":
                 self._token.was_called_expired()
 
 
-def _blocks_everything(outcome: Outcome) -> bool:
+def _is_whole_service(outcome: Outcome) -> bool:
     """Whether what one device was answered would be answered to all."""
-    return isinstance(outcome, Misconfigured) or (isinstance(outcome, Unavailable) and outcome.whole_service)
+    return isinstance(outcome, Unavailable) and outcome.whole_service
 
 
 def _outcome(result: http2.Result) -> Outcome:

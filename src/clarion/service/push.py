@@ -85,6 +85,9 @@ class Decision:
     due_at: int | None = None
 
 
+COUNTED: Final = Decision("accepted", None)
+
+
 def cut_pages(claimed: Sequence[Run], targets: Sequence[Target]) -> Iterator[Page]:
     """Cut targets, which are in the order of `find_targets`, into pages; every run ends in exactly one segment."""
     by_run = {run_id: list(group) for run_id, group in groupby(targets, key=attrgetter("run_id"))}
@@ -110,7 +113,7 @@ def decide(answer: Answer, target: Target, *, now: int, expires_at: int, random:
     """What follows from an answer for one device. A retry never comes after the push has expired."""
     match answer:
         case Accepted():
-            return Decision("accepted", None)
+            return COUNTED
         case Gone(reason=reason):
             return Decision("gone", DeliveryState.GONE, reason)
         case Refused(reason=reason):

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from clarion.model.access import Access
 from clarion.model.delivery import PushKind
 from clarion.model.errors import NotFound
+from clarion.model.notification import NotificationState
 from clarion.store import deliveries, notifications, runs, streams
 
 OPEN_PAGES_MS: Final = 12_000
@@ -31,13 +32,20 @@ def recall(connection: Connection, access: Access, uuid: UUID, now: int) -> None
         _, seq = notifications.take_numbers(connection, organization_id, 0, 1)
         entries = [(stream, seq + 1, found.id) for stream in released_into]
         streams.add_entries(connection, organization_id, streams.EntryKind.RECALL, entries)
-        _withdraw_banners(connection, organization_id, found.id, now)
+        has_begun = found.state is not NotificationState.QUEUED
+        _withdraw_banners(connection, organization_id, found.id, now, has_begun=has_begun)
 
 
-def _withdraw_banners(connection: Connection, organization_id: int, number: int, now: int) -> None:
-    """Drop what waits, and send a withdrawal on every channel that took the alert, after the pages in flight."""
-    in_flight = runs.drop_unclaimed(connection, organization_id, number, now)
-    channels = {*in_flight, *deliveries.channels_that_took(connection, organization_id, number)}
+def _withdraw_banners(
+    connection: Connection, organization_id: int, number: int, now: int, *, has_begun: bool
+) -> None:
+    """Drop what waits, and send a withdrawal on every channel that may have taken the alert, after the pages in flight.
+
+    A worker that died with open pages left a run that nobody holds, and no count: what it sent is withdrawn too.
+    """
+    dropped, in_flight = runs.drop_unclaimed(connection, organization_id, number, now)
+    took = deliveries.channels_that_took(connection, organization_id, number)
+    channels = {*in_flight, *took, *(dropped if has_begun else ())}
     due_at = now + OPEN_PAGES_MS if in_flight else now
     withdrawals = [
         runs.NewRun(number, channel, runs.UNKNOWN_REACH, due_at, PushKind.WITHDRAWAL)

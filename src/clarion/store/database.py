@@ -1,6 +1,7 @@
 """A database with two verbs, `read(fn, *args)` and `write(fn, *args)`, and `Together` for hot writes.
 
-`fn` is a plain function that takes a SQLAlchemy `Connection` first; each call is one transaction.
+`fn` is a plain function that takes a SQLAlchemy `Connection` first; each call is one transaction. No error
+tells a statement's parameters, which may be people's data.
 
 On SQLite everything runs in short slices on the event loop itself. A thread would have to win the GIL back
 after every sqlite3 call, which beside a busy loop costs far more than the call (`docs/adr/0002-writes-on-the-loop.md`).
@@ -13,6 +14,7 @@ organization always meets the same writer of a process, so its counter is locked
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from sqlite3 import SQLITE_READONLY
 from sqlite3 import Connection as SqliteConnection
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
@@ -83,6 +85,8 @@ class Database:
             return await asyncio.get_running_loop().run_in_executor(threads, transaction)
         except (OperationalError, InterfaceError) as error:
             logger.error("store_unavailable", error=str(error.orig))
+            if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == SQLITE_READONLY:
+                self.engine.dispose()  # a file that was opened read-only stays so for its connections
             raise StoreUnavailable from error
 
 
@@ -113,7 +117,12 @@ class Together(Generic[Item, R]):
 
     async def _flush(self) -> None:
         while self._waiting:
-            await asyncio.sleep(0)  # let the requests that have already arrived join
+            gathered = 0
+            while (
+                gathered < len(self._waiting) < MOST_TOGETHER
+            ):  # as long as more join at every turn of the loop
+                gathered = len(self._waiting)
+                await asyncio.sleep(0)
             batch = self._waiting[:MOST_TOGETHER]
             del self._waiting[:MOST_TOGETHER]
             await self._write(batch)
@@ -140,9 +149,8 @@ class Together(Generic[Item, R]):
 def _sqlite_engine(url: str) -> Engine:
     in_memory = make_url(url).database in {None, "", ":memory:"}
     pool: dict[str, Any] = {"poolclass": StaticPool} if in_memory else {}
-    engine = create_engine(
-        url, connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_SECONDS}, **pool
-    )
+    arguments = {"check_same_thread": False, "timeout": BUSY_TIMEOUT_SECONDS}
+    engine = create_engine(url, connect_args=arguments, hide_parameters=True, **pool)
 
     @event.listens_for(engine, "connect")
     def prepare(connection: SqliteConnection, _record: object) -> None:
@@ -160,4 +168,6 @@ def _sqlite_engine(url: str) -> Engine:
 
 
 def _postgresql_engine(url: str) -> Engine:
-    return create_engine(url, pool_size=READ_THREADS + 1, max_overflow=2, pool_pre_ping=True)
+    return create_engine(
+        url, pool_size=READ_THREADS + 1, max_overflow=2, pool_pre_ping=True, hide_parameters=True
+    )

@@ -6,9 +6,10 @@ never skips a row. A database sequence or a timestamp does skip rows.
 """
 
 import json
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
+from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
@@ -20,7 +21,6 @@ from sqlalchemy import (
     bindparam,
     insert,
     literal_column,
-    or_,
     select,
     update,
 )
@@ -228,23 +228,7 @@ def find_sendings(
     connection: Connection, keys: Collection[tuple[int, int]]
 ) -> dict[tuple[int, int], Sending]:
     """Released notifications by (organization id, number)."""
-    query = (
-        select(
-            notifications.c.organization_id,
-            notifications.c.id,
-            notifications.c.uuid,
-            organizations.c.uuid.label("organization"),
-            solutions.c.uuid.label("solution"),
-            notifications.c.content,
-            notifications.c.options,
-            notifications.c.expires_at,
-            notifications.c.released_at,
-        )
-        .join(organizations, organizations.c.id == notifications.c.organization_id)
-        .outerjoin(solutions, solutions.c.id == notifications.c.solution_id)
-        .where(_among(keys))
-    )
-    rows = connection.execute(query)
+    rows = chain.from_iterable(connection.execute(_SENDINGS, among) for among in _by_organization(keys))
     return {
         (row.organization_id, row.id): Sending(
             organization_id=row.organization_id,
@@ -263,10 +247,43 @@ def find_sendings(
 
 def find_cancelled(connection: Connection, keys: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
     """Which of these (organization id, number) were cancelled."""
-    query = select(notifications.c.organization_id, notifications.c.id).where(
-        _among(keys), notifications.c.state == NotificationState.CANCELLED
+    rows = chain.from_iterable(connection.execute(_CANCELLED, among) for among in _by_organization(keys))
+    return {(organization_id, number) for organization_id, number in rows}
+
+
+def _by_organization(keys: Collection[tuple[int, int]]) -> Iterable[dict[str, Any]]:
+    """What to ask for these keys: one question per organization, nearly always one in all."""
+    numbers: dict[int, list[int]] = {}
+    for organization_id, number in keys:
+        numbers.setdefault(organization_id, []).append(number)
+    return ({"organization": organization_id, "numbers": some} for organization_id, some in numbers.items())
+
+
+_AMONG_KEYS: Final = and_(
+    notifications.c.organization_id == bindparam("organization"),
+    notifications.c.id.in_(bindparam("numbers", expanding=True)),
+)
+
+_CANCELLED: Final = select(notifications.c.organization_id, notifications.c.id).where(
+    _AMONG_KEYS, notifications.c.state == NotificationState.CANCELLED
+)
+
+_SENDINGS: Final = (
+    select(
+        notifications.c.organization_id,
+        notifications.c.id,
+        notifications.c.uuid,
+        organizations.c.uuid.label("organization"),
+        solutions.c.uuid.label("solution"),
+        notifications.c.content,
+        notifications.c.options,
+        notifications.c.expires_at,
+        notifications.c.released_at,
     )
-    return {(organization_id, number) for organization_id, number in connection.execute(query)}
+    .join(organizations, organizations.c.id == notifications.c.organization_id)
+    .outerjoin(solutions, solutions.c.id == notifications.c.solution_id)
+    .where(_AMONG_KEYS)
+)
 
 
 def lock(connection: Connection, organization_id: int, numbers: Sequence[int]) -> None:
@@ -310,19 +327,6 @@ def _is_waiting(now: int) -> ColumnElement[bool]:
         notifications.c.seq.is_(None),
         notifications.c.state == literal_column("'queued'"),
         notifications.c.start_at <= now,
-    )
-
-
-def _among(keys: Collection[tuple[int, int]]) -> ColumnElement[bool]:
-    """One comparison per organization: keys of one batch nearly always share it."""
-    numbers: dict[int, list[int]] = {}
-    for organization_id, number in keys:
-        numbers.setdefault(organization_id, []).append(number)
-    return or_(
-        *(
-            (notifications.c.organization_id == organization_id) & notifications.c.id.in_(some)
-            for organization_id, some in numbers.items()
-        )
     )
 
 

@@ -13,7 +13,7 @@ Lock order on PostgreSQL: runs, then deliveries and tallies, then notifications.
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, text, update
 
@@ -67,8 +67,7 @@ class Run:
     reach: int
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(NamedTuple):
     """One device that a run offers its push to. `attempts` counts earlier tries, `was_unknown` tells of the last."""
 
     run_id: int
@@ -129,37 +128,44 @@ def claim(connection: Connection, channel_id: int, owner: str, now: int, lease_u
     taken = _first_within_reach(_due(connection, channel_id, owner, now))
     if not taken:
         return []
-    connection.execute(
-        update(push_runs)
-        .where(push_runs.c.id.in_([run.id for run in taken]))
-        .values(lease_owner=owner, lease_until=lease_until)
-    )
+    lease = {"runs": [run.id for run in taken], "lease_owner": owner, "lease_until": lease_until}
+    connection.execute(_LEASE, lease)
     return [_split(connection, run, now) if run.reach > MOST_REACH else run for run in taken]
 
 
-def _due(connection: Connection, channel_id: int, owner: str, now: int) -> list[Run]:
-    query = (
-        select(
-            push_runs.c.id,
-            push_runs.c.organization_id,
-            push_runs.c.notification_id,
-            push_runs.c.channel_id,
-            push_runs.c.kind,
-            push_runs.c.phase,
-            push_runs.c.after_member_id,
-            push_runs.c.last_member_id,
-            push_runs.c.reach,
-        )
-        .where(
-            push_runs.c.channel_id == channel_id,
-            push_runs.c.due_at <= now,
-            push_runs.c.lease_until <= now,
-            push_runs.c.lease_owner.is_distinct_from(owner),  # late to renew, it still has the pages open
-        )
-        .order_by(push_runs.c.due_at, push_runs.c.id)
-        .limit(MOST_RUNS)
-        .with_for_update(skip_locked=True)
+_LEASE: Final = (
+    update(push_runs)
+    .where(push_runs.c.id.in_(bindparam("runs", expanding=True)))
+    .values(lease_owner=bindparam("lease_owner"), lease_until=bindparam("lease_until"))
+)
+
+_DUE: Final = (
+    select(
+        push_runs.c.id,
+        push_runs.c.organization_id,
+        push_runs.c.notification_id,
+        push_runs.c.channel_id,
+        push_runs.c.kind,
+        push_runs.c.phase,
+        push_runs.c.after_member_id,
+        push_runs.c.last_member_id,
+        push_runs.c.reach,
     )
+    .where(
+        push_runs.c.channel_id == bindparam("channel"),
+        push_runs.c.due_at <= bindparam("now"),
+        push_runs.c.lease_until <= bindparam("now"),
+        # whoever is late to renew still has the pages open
+        push_runs.c.lease_owner.is_distinct_from(bindparam("owner")),
+    )
+    .order_by(push_runs.c.due_at, push_runs.c.id)
+    .limit(MOST_RUNS)
+    .with_for_update(skip_locked=True)
+)
+
+
+def _due(connection: Connection, channel_id: int, owner: str, now: int) -> list[Run]:
+    rows = connection.execute(_DUE, {"channel": channel_id, "owner": owner, "now": now})
     return [
         Run(
             id=row.id,
@@ -172,7 +178,7 @@ def _due(connection: Connection, channel_id: int, owner: str, now: int) -> list[
             last_member_id=row.last_member_id,
             reach=row.reach,
         )
-        for row in connection.execute(query)
+        for row in rows
     ]
 
 
@@ -212,27 +218,35 @@ def _split(connection: Connection, run: Run, now: int) -> Run:
 
 def _member_at(connection: Connection, run: Run, distance: int) -> int | None:
     """The nearest member that lies `distance` members on in one of the run's streams; None when none is so long."""
-    entry = stream_entries.alias("entry")
-    in_stream = (
+    place = {
+        "organization": run.organization_id,
+        "notification": run.notification_id,
+        "after": run.after_member_id,
+        "before": distance - 1,
+    }
+    last: int | None = connection.scalar(_MEMBER_AT, place)
+    return last
+
+
+_MEMBER_AT: Final = select(
+    func.min(
         select(memberships.c.member_id)
         .where(
-            memberships.c.organization_id == entry.c.organization_id,
-            memberships.c.stream_id == entry.c.stream_id,
-            memberships.c.member_id > run.after_member_id,
+            memberships.c.organization_id == stream_entries.c.organization_id,
+            memberships.c.stream_id == stream_entries.c.stream_id,
+            memberships.c.member_id > bindparam("after"),
         )
         .order_by(memberships.c.member_id)
-        .offset(distance - 1)
+        .offset(bindparam("before"))
         .limit(1)
-        .correlate(entry)
+        .correlate(stream_entries)
         .scalar_subquery()
     )
-    query = select(func.min(in_stream)).where(
-        entry.c.organization_id == run.organization_id,
-        entry.c.notification_id == run.notification_id,
-        entry.c.kind == EntryKind.RELEASE,
-    )
-    last: int | None = connection.scalar(query)
-    return last
+).where(
+    stream_entries.c.organization_id == bindparam("organization"),
+    stream_entries.c.notification_id == bindparam("notification"),
+    stream_entries.c.kind == EntryKind.RELEASE,
+)
 
 
 def find_targets(connection: Connection, claimed: Sequence[Run], now: int) -> list[Target]:
@@ -241,7 +255,8 @@ def find_targets(connection: Connection, claimed: Sequence[Run], now: int) -> li
     retries = [run.id for run in claimed if run.phase is Phase.RETRY]
     targets: list[Target] = []
     if ranges:
-        targets += [Target(*row) for row in connection.execute(_RANGE_TARGETS, {"runs": ranges})]
+        rows = connection.execute(_RANGE_TARGETS, {"runs": ranges}).all()
+        targets += [Target(*row) for row in rows]
     if retries:
         targets += [
             Target(
@@ -346,22 +361,29 @@ def take_over_leases(connection: Connection) -> None:
 
 def lock_owned(connection: Connection, owner: str, run_ids: Collection[int]) -> set[int]:
     """Which of these runs this worker still holds, locked until the transaction ends."""
-    query = (
-        select(push_runs.c.id)
-        .where(push_runs.c.id.in_(run_ids), push_runs.c.lease_owner == owner)
-        .order_by(push_runs.c.id)
-        .with_for_update()
+    return set(connection.scalars(_OWNED, {"runs": sorted(run_ids), "owner": owner}))
+
+
+_OWNED: Final = (
+    select(push_runs.c.id)
+    .where(
+        push_runs.c.id.in_(bindparam("runs", expanding=True)), push_runs.c.lease_owner == bindparam("owner")
     )
-    return set(connection.scalars(query))
+    .order_by(push_runs.c.id)
+    .with_for_update()
+)
 
 
 def advance(connection: Connection, run_id: int, last: Target) -> None:
     """Note that a locked run is settled up to this device."""
-    connection.execute(
-        update(push_runs)
-        .where(push_runs.c.id == run_id)
-        .values(after_member_id=last.member_id, after_device_id=last.device_id)
-    )
+    connection.execute(_ADVANCE, {"run": run_id, "member": last.member_id, "device": last.device_id})
+
+
+_ADVANCE: Final = (
+    update(push_runs)
+    .where(push_runs.c.id == bindparam("run"))
+    .values(after_member_id=bindparam("member"), after_device_id=bindparam("device"))
+)
 
 
 def give_back(connection: Connection, run_ids: Collection[int], due_at: int) -> None:
@@ -378,15 +400,18 @@ def finish(connection: Connection, run_ids: Collection[int]) -> None:
     connection.execute(delete(push_runs).where(push_runs.c.id.in_(run_ids)))
 
 
-def drop_unclaimed(connection: Connection, organization_id: int, notification_id: int, now: int) -> set[int]:
-    """End a notification's alert runs that nobody holds; returns the channels on which one is held."""
+def drop_unclaimed(
+    connection: Connection, organization_id: int, notification_id: int, now: int
+) -> tuple[set[int], set[int]]:
+    """End a notification's alert runs that nobody holds; returns their channels, and those where one is held."""
     alerts = (
         (push_runs.c.organization_id == organization_id)
         & (push_runs.c.notification_id == notification_id)
         & (push_runs.c.kind == PushKind.ALERT)
     )
-    connection.execute(delete(push_runs).where(alerts, push_runs.c.lease_until <= now))
-    return set(connection.scalars(select(push_runs.c.channel_id).where(alerts)))
+    unclaimed = delete(push_runs).where(alerts, push_runs.c.lease_until <= now)
+    dropped = set(connection.scalars(unclaimed.returning(push_runs.c.channel_id)))
+    return dropped, set(connection.scalars(select(push_runs.c.channel_id).where(alerts)))
 
 
 def remaining_phases(
