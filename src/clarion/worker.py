@@ -126,8 +126,11 @@ class Worker:
             except Exception as error:
                 # A fault of ours must neither end the worker nor repeat pushes in a loop.
                 logger.exception("lane_failed", channel=channel_id)
-                with suppress(StoreUnavailable):
+                try:
                     await lane.abandon(error)
+                except StoreUnavailable:  # its leases are given back when the store is there again
+                    await asyncio.sleep(TICK_SECONDS)
+                    wanted.set()
 
     async def _renew(self) -> None:
         until = self._context.clock() + LEASE_MS

@@ -407,6 +407,34 @@ async def test_a_retry_is_dropped_when_something_newer_with_its_collapse_key_was
     assert await state(world, old) is NotificationState.SENT
 
 
+async def test_a_newer_one_for_other_people_or_recalled_drops_no_retry(world: World) -> None:
+    ann = await world.add_member("ann@example.com")
+    await world.add_member("bob@example.com")
+    provider = ScriptedProvider()
+    provider.answers(ann.addresses[0], Unknown("no answer"))
+    options = world.options(collapse_key="score")
+    told = (await world.publish(world.draft(Scope.USERS, emails=(ann.email,), options=options))).notification
+    lane = make_lane(world, provider)
+    await lane.drain()
+    await world.publish(world.draft(Scope.USERS, emails=("bob@example.com",), options=options))
+    await world.recall(
+        (await world.publish(world.draft(Scope.USERS, emails=(ann.email,), options=options))).notification
+    )
+    world.clock.move(seconds=5)
+    await lane.drain()
+    assert await tally(world, told.id) == {"accepted": 1, "retried": 1, "repeats": 1}
+
+
+async def test_a_push_that_may_not_be_stored_is_offered_all_the_same(world: World) -> None:
+    await world.add_member("ann@example.com")
+    told = (await world.publish(world.draft(options=world.options(ttl_seconds=0)))).notification
+    world.clock.move(seconds=1)
+    provider = ScriptedProvider()
+    await make_lane(world, provider).drain()
+    assert len(provider.offers) == 1
+    assert await tally(world, told.id) == {"accepted": 1}
+
+
 async def test_a_first_try_is_made_although_something_newer_has_its_collapse_key(world: World) -> None:
     await world.add_member("ann@example.com")
     draft = world.draft(options=world.options(collapse_key="score"))

@@ -9,8 +9,22 @@ from hypothesis import strategies as st
 
 from clarion.model.delivery import DeliveryState, PushKind
 from clarion.model.outcome import ACCEPTED, Gone, Misconfigured, Refused, Unavailable, Unknown
-from clarion.service.push import PAGE_DEVICES, Answer, Decision, Expired, Superseded, cut_pages, decide
+from clarion.service.push import (
+    COUNTED,
+    PAGE_DEVICES,
+    Answer,
+    Decision,
+    Expired,
+    Segment,
+    Settlement,
+    Superseded,
+    cut_pages,
+    decide,
+    settle,
+)
 from clarion.store.runs import Phase, Run, Target
+from tests.service.lanes import tally
+from tests.world import World
 
 NOW = 1_000_000
 LATE = NOW + 10**9
@@ -80,3 +94,19 @@ def test_pages_hold_every_target_once_in_order_and_every_run_ends_once(sizes: li
     page_sizes = [sum(len(segment.targets) for segment in page.segments) for page in pages]
     assert all(size == PAGE_DEVICES for size in page_sizes[:-1])
     assert all(size <= PAGE_DEVICES for size in page_sizes)
+
+
+async def test_a_settlement_whose_commit_is_tried_again_counts_once(world: World) -> None:
+    await world.add_members(3)
+    told = await world.tell("to all")
+    [run] = await world.claim()
+    targets = await world.targets([run])
+    begun = Settlement(
+        Segment(run, targets[:2], begins_run=True, ends_run=False, answers=[ACCEPTED] * 2), [COUNTED] * 2
+    )
+    rest = Settlement(
+        Segment(run, targets[2:], begins_run=False, ends_run=True, answers=[ACCEPTED]), [COUNTED]
+    )
+    for part in (begun, begun, rest, rest):
+        await world.write(settle, "worker", [part], world.clock())
+    assert await tally(world, told.id) == {"accepted": 3}

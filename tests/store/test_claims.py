@@ -78,11 +78,11 @@ async def test_who_lost_a_lease_no_longer_owns_the_run(world: World) -> None:
     await world.add_member("ann@example.com")
     await tell_one(world, "ann@example.com")
     [run] = await world.claim("slow")
-    assert await world.write(runs.lock_owned, "slow", [run.id]) == {run.id}
+    assert await world.write(runs.lock_owned, "slow", [run.id]) == {run.id: (0, 0)}
     world.clock.move(seconds=31)
     await world.claim("quick")
-    assert await world.write(runs.lock_owned, "slow", [run.id]) == set()
-    assert await world.write(runs.lock_owned, "quick", [run.id]) == {run.id}
+    assert await world.write(runs.lock_owned, "slow", [run.id]) == {}
+    assert await world.write(runs.lock_owned, "quick", [run.id]) == {run.id: (0, 0)}
 
 
 async def test_many_small_runs_are_one_claim(world: World) -> None:

@@ -10,7 +10,9 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
+
+from litestar.types import HTTPDisconnectEvent, HTTPRequestEvent
 
 from clarion.api.context import ApiRequest, header_values
 from clarion.model.errors import MOST_FAULTS, Fault, Invalid, NotJson, TooLarge, TooSlow
@@ -35,19 +37,24 @@ async def read_body(request: ApiRequest, seconds: float = MOST_SECONDS) -> bytes
 
 async def _read_all(request: ApiRequest) -> bytes:
     declared = header_values(request, b"content-length")
-    size = int(declared[0]) if declared and declared[0].isdecimal() else 0
+    if declared and declared[0].isdecimal() and int(declared[0][:9]) > MOST_OCTETS:
+        raise _too_large()
     chunks: list[bytes] = []
-    more = size <= MOST_OCTETS
+    size, more = 0, True
     while more:
-        message = await request.receive()
+        message = cast("HTTPRequestEvent | HTTPDisconnectEvent", await request.receive())
         if message["type"] == "http.disconnect":
             raise Invalid("The body ended before it was complete.")
-        chunks.append(message["body"])
-        size = sum(map(len, chunks))
-        more = message["more_body"] and size <= MOST_OCTETS
-    if size > MOST_OCTETS:
-        raise TooLarge(f"The body is larger than {MOST_OCTETS:,} octets.")
+        chunk, more = message.get("body", b""), message.get("more_body", False)
+        size += len(chunk)
+        if size > MOST_OCTETS:
+            raise _too_large()
+        chunks.append(chunk)
     return b"".join(chunks)
+
+
+def _too_large() -> TooLarge:
+    return TooLarge(f"The body is larger than {MOST_OCTETS:,} octets.")
 
 
 def check_media_type(media_types: Sequence[str]) -> None:

@@ -153,7 +153,7 @@ def encode_headers(push: Push, settings: ApnsSettings, token: str) -> list[tuple
         ("apns-topic", settings.topic),
         ("apns-push-type", "alert" if is_alert else "background"),
         ("apns-priority", "10" if high else "5"),
-        ("apns-expiration", str(push.expires_at // 1000)),
+        ("apns-expiration", str(push.expires_at // 1000) if push.options.ttl_seconds else "0"),
     ]
     if is_alert:
         headers.append(("apns-collapse-id", collapse_id(push)))

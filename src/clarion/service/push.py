@@ -143,9 +143,13 @@ class Settlement:
 
 
 def settle(connection: Connection, owner: str, settlements: Sequence[Settlement], now: int) -> None:
-    """Make sent segments durable, in the order in which their runs were cut; what lost its lease is left alone."""
-    owned = runs.lock_owned(connection, owner, {item.segment.run.id for item in settlements})
-    mine = [item for item in settlements if item.segment.run.id in owned]
+    """Make sent segments durable, in the order in which their runs were cut.
+
+    What lost its lease is left alone, and so is what is settled already: a commit whose answer was lost may
+    be tried again.
+    """
+    settled = runs.lock_owned(connection, owner, {item.segment.run.id for item in settlements})
+    mine = [item for item in settlements if _is_open(item.segment, settled)]
     counts: dict[TallyKey, Counter[str]] = {}
     for item in mine:
         run = item.segment.run
@@ -156,6 +160,16 @@ def settle(connection: Connection, owner: str, settlements: Sequence[Settlement]
     deliveries.add_counts(connection, counts)
     ended = _move_runs(connection, mine, now)
     _conclude(connection, ended, now)
+
+
+def _is_open(segment: Segment, settled: dict[int, tuple[int, int]]) -> bool:
+    """Whether this worker holds the segment's run, and has not settled it beyond the segment yet."""
+    if segment.run.id not in settled:
+        return False
+    if segment.run.phase is Phase.RETRY or not segment.targets:
+        return True
+    last = segment.targets[-1]
+    return settled[segment.run.id] < (last.member_id, last.device_id)
 
 
 def _count(count: Counter[str], item: Settlement) -> None:

@@ -25,6 +25,11 @@ def recall(connection: Connection, access: Access, uuid: UUID, now: int) -> None
     found = notifications.find_notification(connection, organization_id, uuid)
     if found is None:
         raise NotFound("There is no such notification in this organization.")
+    runs.lock_runs(connection, organization_id, found.id)  # before the notification, as a claim does
+    has_begun = (
+        notifications.find_notification_by_id(connection, organization_id, found.id).state
+        is not NotificationState.QUEUED
+    )
     if not notifications.cancel(connection, organization_id, found.id, access.user_id, now):
         return
     released_into = streams.streams_of(connection, organization_id, found.id)
@@ -32,7 +37,6 @@ def recall(connection: Connection, access: Access, uuid: UUID, now: int) -> None
         _, seq = notifications.take_numbers(connection, organization_id, 0, 1)
         entries = [(stream, seq + 1, found.id) for stream in released_into]
         streams.add_entries(connection, organization_id, streams.EntryKind.RECALL, entries)
-        has_begun = found.state is not NotificationState.QUEUED
         _withdraw_banners(connection, organization_id, found.id, now, has_begun=has_begun)
 
 

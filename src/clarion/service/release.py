@@ -18,6 +18,9 @@ from clarion.store import channels, devices, notifications, runs, streams
 
 RELEASED_PER_TICK: Final = 200
 
+LEAST_TTL_SECONDS: Final = 60
+"""How long a push that may not be stored for its device (`ttl` 0) is offered to its push service all the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class Releasing:
@@ -60,7 +63,7 @@ def release(
             "seq": seq,
             "released_at": now,
             "last_device_id": last_device,
-            "expires_at": now + item.ttl_seconds * 1000,
+            "expires_at": now + max(item.ttl_seconds, LEAST_TTL_SECONDS) * 1000,
             "state": NotificationState.QUEUED if carriers[item.id] else NotificationState.SENT,
         }
     streams.add_entries(connection, organization_id, streams.EntryKind.RELEASE, entries)

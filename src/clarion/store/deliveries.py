@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, delete, func, select, text
 
 from clarion.model.delivery import OPEN_STATES, DeliveryState, PushKind
+from clarion.model.notification import NotificationState
 from clarion.store.runs import Run
 from clarion.store.schema import deliveries, notifications, push_tallies
 from clarion.store.upsert import insert_or_update
@@ -140,7 +141,7 @@ def channels_that_took(connection: Connection, organization_id: int, notificatio
 
 
 def is_superseded(connection: Connection, organization_id: int, notification_id: int) -> bool:
-    """Whether a newer notification with the same collapse key was released."""
+    """Whether a newer notification with the same collapse key was released to the same audience."""
     newer = notifications.alias("newer")
     query = select(
         select(newer.c.id)
@@ -148,9 +149,14 @@ def is_superseded(connection: Connection, organization_id: int, notification_id:
             notifications,
             (notifications.c.organization_id == newer.c.organization_id)
             & (notifications.c.collapse_key == newer.c.collapse_key)
+            & (notifications.c.audience == newer.c.audience)
             & (notifications.c.seq < newer.c.seq),
         )
-        .where(newer.c.organization_id == organization_id, notifications.c.id == notification_id)
+        .where(
+            newer.c.organization_id == organization_id,
+            newer.c.state != NotificationState.CANCELLED,
+            notifications.c.id == notification_id,
+        )
         .exists()
     )
     return bool(connection.scalar(query))

@@ -359,13 +359,17 @@ def take_over_leases(connection: Connection) -> None:
     )
 
 
-def lock_owned(connection: Connection, owner: str, run_ids: Collection[int]) -> set[int]:
-    """Which of these runs this worker still holds, locked until the transaction ends."""
-    return set(connection.scalars(_OWNED, {"runs": sorted(run_ids), "owner": owner}))
+def lock_owned(connection: Connection, owner: str, run_ids: Collection[int]) -> dict[int, tuple[int, int]]:
+    """Which of these runs this worker still holds, locked until the transaction ends.
+
+    Each with the (member, device) up to which it is settled.
+    """
+    rows = connection.execute(_OWNED, {"runs": sorted(run_ids), "owner": owner})
+    return {run_id: (member_id, device_id) for run_id, member_id, device_id in rows}
 
 
 _OWNED: Final = (
-    select(push_runs.c.id)
+    select(push_runs.c.id, push_runs.c.after_member_id, push_runs.c.after_device_id)
     .where(
         push_runs.c.id.in_(bindparam("runs", expanding=True)), push_runs.c.lease_owner == bindparam("owner")
     )
@@ -398,6 +402,16 @@ def give_back(connection: Connection, run_ids: Collection[int], due_at: int) -> 
 def finish(connection: Connection, run_ids: Collection[int]) -> None:
     """End locked runs."""
     connection.execute(delete(push_runs).where(push_runs.c.id.in_(run_ids)))
+
+
+def lock_runs(connection: Connection, organization_id: int, notification_id: int) -> None:
+    """Lock a notification's runs until the transaction ends."""
+    connection.execute(
+        select(push_runs.c.id)
+        .where(push_runs.c.organization_id == organization_id, push_runs.c.notification_id == notification_id)
+        .order_by(push_runs.c.id)
+        .with_for_update()
+    ).all()
 
 
 def drop_unclaimed(
