@@ -97,7 +97,7 @@ async def _broadcast(
 
 async def _until_sent(installation: Installation, uuid: str) -> None:
     async with asyncio.timeout(MOST_SECONDS):
-        while installation.ask("SELECT state FROM notifications WHERE uuid = ?", uuid) != "sent":
+        while installation.ask("SELECT state FROM notifications WHERE uuid = ?", uuid) != "sent":  # noqa: ASYNC110
             await asyncio.sleep(POLL_SECONDS)
 
 

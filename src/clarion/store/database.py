@@ -117,16 +117,18 @@ class Together(Generic[Item, R]):
 
     async def _flush(self) -> None:
         while self._waiting:
-            gathered = 0
-            while (
-                gathered < len(self._waiting) < MOST_TOGETHER
-            ):  # as long as more join at every turn of the loop
-                gathered = len(self._waiting)
-                await asyncio.sleep(0)
+            await self._gather()
             batch = self._waiting[:MOST_TOGETHER]
             del self._waiting[:MOST_TOGETHER]
             await self._write(batch)
         self._flusher = None
+
+    async def _gather(self) -> None:
+        """Let the requests that have already arrived join, as long as more do at every turn of the loop."""
+        gathered = 0
+        while gathered < len(self._waiting) < MOST_TOGETHER:
+            gathered = len(self._waiting)
+            await asyncio.sleep(0)
 
     async def _write(self, batch: list[tuple[Item, asyncio.Future[R]]]) -> None:
         try:
