@@ -68,10 +68,7 @@ async def measure(machine: Machine) -> list[Figure]:
         Figure(
             "broadcast-100k", "devices/s", median(ours), Goal(least_ratio=0.4), Peer("h2load", median(peer))
         ),
-        *(
-            Figure(f"broadcast-100k {name} memory", "MB", value, Goal(below=200))
-            for name, value in memory.items()
-        ),
+        *(Figure(f"{name}-memory", "MB", value, Goal(below=200)) for name, value in memory.items()),
     ]
 
 

@@ -1,7 +1,6 @@
 """What the figures start, and end: processes on a core of their own, waited for by their port."""
 
 import asyncio
-import os
 import signal
 import socket
 import subprocess
@@ -98,9 +97,3 @@ def peak_megabytes(pid: int) -> float:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024 / 1e6
     raise MeasureError(f"process {pid} has no peak of memory")
-
-
-def processor_seconds(pid: int) -> float:
-    """How long a process has been on a processor."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,6 +1,7 @@
 """What people see: a line now and then while it measures, and a table at the end."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 from rich.console import Console
 from rich.table import Table
@@ -19,7 +20,8 @@ def show(figures: Sequence[Figure]) -> None:
     """Print the table."""
     table = Table(box=None, pad_edge=False)
     for heading in ("figure", "ours", "", "peer", "", "ratio", "goal", "met"):
-        table.add_column(heading, justify="right" if heading in {"ours", "peer", "ratio"} else "left")
+        justify: Literal["left", "right"] = "right" if heading in {"ours", "peer", "ratio"} else "left"
+        table.add_column(heading, justify=justify, no_wrap=heading == "figure")
     for figure in figures:
         peer, ratio = figure.peer, figure.ratio
         table.add_row(

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -99,18 +100,20 @@ class Metrics:
             registry=self.registry,
             buckets=LATENCIES,
         )
+        self._accepted_in = cache(self._accepted.labels)
+        self._answered_with = cache(lambda status: self._requests.labels(str(status)))
         for scope in Scope:
-            self._accepted.labels(scope)
+            self._accepted_in(scope)
         if shared_folder is not None and hasattr(os, "posix_fallocate"):
             _reserve(shared_folder)
 
     def accepted(self, scope: str) -> None:
         """A notification was accepted."""
-        self._accepted.labels(scope).inc()
+        self._accepted_in(scope).inc()
 
     def request(self, status: int) -> None:
         """An HTTP request was answered."""
-        self._requests.labels(str(status)).inc()
+        self._answered_with(status).inc()
 
     def answered(self, provider: str, outcome: str, count: int) -> None:
         """So many tries ended in this outcome."""

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 
 from clarion.api.app import create_app
 from clarion.api.body import read_body
+from clarion.api.patience import Patience
 from clarion.model.errors import TooSlow
 from tests.api.caller import Caller, count_rows, faults, make_door
 from tests.api.test_refusals import refused
@@ -223,7 +224,7 @@ async def test_a_body_that_does_not_arrive_is_given_up() -> None:
     scope: Any = {"type": "http", "method": "POST", "headers": []}
     request: Request[None, None, State] = Request(scope, receive=silence)
     with pytest.raises(TooSlow, match=r"within 0\.01 seconds"):
-        await read_body(request, seconds=0.01)
+        await read_body(request, Patience(seconds=0.01))
 
 
 async def pass_on(caller: Caller, world: World, pieces: list[dict[str, object]]) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ JSON leaves open what duplicate keys, NaN, a lone surrogate or a number beyond e
 differ, so Clarion refuses them instead of choosing.
 """
 
-import asyncio
 import json
 import math
 import re
@@ -15,24 +14,23 @@ from typing import Any, Final, cast
 from litestar.types import HTTPDisconnectEvent, HTTPRequestEvent
 
 from clarion.api.context import ApiRequest, header_values
+from clarion.api.patience import Patience
 from clarion.model.errors import MOST_FAULTS, Fault, Invalid, NotJson, TooLarge, TooSlow
 
 MOST_OCTETS: Final = 1_048_576
 MOST_DEPTH: Final = 32
-MOST_SECONDS: Final = 30.0
 
 JsonObject = dict[str, Any]
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
-async def read_body(request: ApiRequest, seconds: float = MOST_SECONDS) -> bytes:
+async def read_body(request: ApiRequest, patience: Patience) -> bytes:
     """The whole body. Raises TooLarge above 1 MiB, whatever was declared, and TooSlow after half a minute."""
     try:
-        async with asyncio.timeout(seconds):
-            return await _read_all(request)
+        return await patience.wait_for(_read_all(request))
     except TimeoutError:
-        raise TooSlow(f"The body did not arrive within {seconds:g} seconds.") from None
+        raise TooSlow(f"The body did not arrive within {patience.seconds:g} seconds.") from None
 
 
 async def _read_all(request: ApiRequest) -> bytes:

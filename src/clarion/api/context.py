@@ -1,12 +1,13 @@
 """What every handler works with: made once by `bootstrap.py`, kept in the application's state."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from litestar import Request
 from litestar.datastructures import State
 
+from clarion.api.patience import Patience
 from clarion.service.access import Gatekeeper
 from clarion.service.publish import Published, PublishRequest
 from clarion.store.database import Database, Together
@@ -25,6 +26,7 @@ class Door:
     metrics: Metrics
     clock: Callable[[], int]
     new_uuid: Callable[[], UUID]
+    patience: Patience = field(default_factory=Patience)
 
 
 ApiRequest = Request[None, None, State]

@@ -55,7 +55,7 @@ async def create_notification(
     check_media_type(header_values(request, b"content-type"))
     faults = _parameter_faults(request)
     key = _idempotency_key(request, faults)
-    raw = await read_body(request)
+    raw = await read_body(request, tools.patience)
     value, oddities = parse_object(raw)
     draft, ignored = read_draft(value, [*faults, *oddities])
     published = await tools.publish(

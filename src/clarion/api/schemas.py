@@ -67,7 +67,7 @@ def _split(value: object, *, fold: bool) -> object:
 
 def _check_email(email: str) -> str:
     local, _, domain = email.partition("@")
-    if not local or not domain or "@" in domain or any(c.isspace() or not c.isprintable() for c in email):
+    if not local or not domain or "@" in domain or " " in email or not email.isprintable():
         raise ValueError("is not an e-mail address")
     return email
 

@@ -90,9 +90,12 @@ def _carriers(
     For named people only those on which somebody has a device; for a broad audience every channel, because
     looking would cost as much as sending. A channel of one solution carries only what names that solution.
     """
-    limited_to = dict(channels.channels_by_solution(connection, organization_id))
     own_streams = {stream for item in batch if item.scope is Scope.USERS for stream in item.streams}
     in_use = streams.channels_of_streams(connection, organization_id, own_streams)
+    is_broad = any(item.scope is not Scope.USERS for item in batch)
+    limited_to = (
+        dict(channels.channels_by_solution(connection, organization_id)) if in_use or is_broad else {}
+    )
     carriers = {}
     for item in batch:
         if item.scope is Scope.USERS:

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Any, Final
 from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import (
     ColumnElement,
     Connection,
@@ -96,9 +97,9 @@ def to_row(
         "uuid": notification.uuid,
         "scope": notification.scope,
         "solution_id": solution_id,
-        "emails": None if notification.emails is None else json.dumps(notification.emails),
-        "groups": None if notification.groups is None else json.dumps(notification.groups),
-        "audience": json.dumps(streams),
+        "emails": None if notification.emails is None else _to_json(notification.emails),
+        "groups": None if notification.groups is None else _to_json(notification.groups),
+        "audience": _to_json(streams),
         "content": content_to_json(notification.content),
         "options": options_to_json(notification.options),
         "description": notification.description,
@@ -299,7 +300,7 @@ def lock(connection: Connection, organization_id: int, numbers: Sequence[int]) -
 @lru_cache(maxsize=256)
 def options_to_json(options: Options) -> str:
     """Write options; nearly all notifications share a few sets of them."""
-    return json.dumps(asdict(options))
+    return _to_json(asdict(options))
 
 
 def options_from_json(text: str) -> Options:
@@ -310,7 +311,7 @@ def options_from_json(text: str) -> Options:
 
 def content_to_json(content: Content) -> str:
     """Write content; not with `asdict`, which would first copy the inputs to their depth."""
-    return json.dumps({name: getattr(content, name) for name in _CONTENT_FIELDS})
+    return _to_json({name: getattr(content, name) for name in _CONTENT_FIELDS})
 
 
 _CONTENT_FIELDS: Final = tuple(field.name for field in fields(Content))
@@ -319,6 +320,11 @@ _CONTENT_FIELDS: Final = tuple(field.name for field in fields(Content))
 def content_from_json(text: str) -> Content:
     """Read content as `to_row` wrote it."""
     return Content(**json.loads(text))
+
+
+def _to_json(value: object) -> str:
+    """Pydantic's writer takes a third of the time of `json.dumps`, and a row has several texts."""
+    return to_json(value).decode()
 
 
 def _is_waiting(now: int) -> ColumnElement[bool]:
