@@ -23,11 +23,11 @@ from litestar.openapi.spec import (
     Server,
 )
 from litestar.openapi.spec.enums import OpenAPIType
-from swagger_ui_bundle import swagger_ui_path
+import swagger_ui
 
 from clarion.api.schemas import NotificationBody
 
-SWAGGER_FILES: Final = Path(swagger_ui_path)
+SWAGGER_FILES: Final = Path(swagger_ui.__file__).parent / "static"
 SWAGGER_PATH: Final = "/schema/files"
 
 

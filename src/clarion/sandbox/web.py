@@ -43,19 +43,22 @@ JSON = dict[str, Any]
 def make_app(stage: Stage) -> Litestar:
     """Return the page and its API as an ASGI application."""
     return Litestar(
-        [*_files(), *_reading(stage), *_phones(stage), *_received(stage), _faults(stage)],
+        [*_files(stage), *_reading(stage), *_phones(stage), *_received(stage), _faults(stage)],
         openapi_config=None,
         logging_config=None,
     )
 
 
-def _files() -> list[Any]:
+def _files(stage: Stage) -> list[Any]:
     def answer(name: str) -> Response[bytes]:
         return Response((FOLDER / name).read_bytes(), media_type=FILES[name], headers=HEADERS)
 
     @get("/")
     async def index() -> Response[bytes]:
-        return answer("index.html")
+        """Answer the page with what is on the phones, so that it is drawn at once."""
+        page = (FOLDER / "index.html").read_bytes()
+        state = json.dumps(stage.describe()).replace("<", "\\u003c").encode()
+        return Response(page.replace(b"STATE", state, 1), media_type="text/html", headers=HEADERS)
 
     @get("/page/{name:str}")
     async def file(name: FromPath[str]) -> Response[bytes]:

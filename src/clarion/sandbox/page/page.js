@@ -3,6 +3,8 @@
 
 import { PhoneView, el } from "./phone.js";
 
+const ASK_MS = 300;
+const VISIT_MS = 5000;
 const REREAD_MS = 1000;
 const LOGGED = 100;
 const UNITS = { slow: "ms", goaway: "requests apart", drop: "requests apart", limit: "streams" };
@@ -34,12 +36,14 @@ async function act(token, what, body) {
 // --- everything ---
 
 async function readAll() {
-  let state;
   try {
-    state = await call("/api/phones");
+    show(await call("/api/phones"));
   } catch {
     return; // the stream reconnects and then reads anew
   }
+}
+
+function show(state) {
   serverAhead = state.now - Date.now();
   showPhones(state.phones);
   find("log").replaceChildren(...state.log.map((entry) => makeEntry(entry, false)));
@@ -167,19 +171,31 @@ function showLink(state, text) {
   find("link-text").textContent = text;
 }
 
-const stream = new EventSource("/api/stream");
-stream.addEventListener("open", () => {
-  showLink("live", "live");
-  readAll();
-});
-stream.addEventListener("error", () => showLink("waiting", "reconnecting"));
-stream.addEventListener("reread", readAllSoon);
-stream.addEventListener("push", (event) => addEntry(JSON.parse(event.data)));
-stream.addEventListener("phone", (event) => {
-  const { phone, reason } = JSON.parse(event.data);
-  showPhone(phone, reason);
-  if (reason === "banner") announce(phone);
-});
+function listen() {
+  const stream = new EventSource("/api/stream");
+  stream.addEventListener("open", () => {
+    showLink("live", "live");
+    readAll();
+  });
+  stream.addEventListener("error", () => showLink("waiting", "reconnecting"));
+  stream.addEventListener("reread", readAllSoon);
+  stream.addEventListener("push", (event) => addEntry(JSON.parse(event.data)));
+  stream.addEventListener("phone", (event) => {
+    const { phone, reason } = JSON.parse(event.data);
+    showPhone(phone, reason);
+    if (reason === "banner") announce(phone);
+  });
+}
 
-readAll();
+// A page that was just opened asks now and then; only one that stays holds a connection open. What takes a
+// picture of a page waits until all its requests have ended, so a stream would keep it waiting for ever.
+function visit(until) {
+  if (Date.now() >= until) return listen();
+  readAll();
+  setTimeout(visit, ASK_MS, until);
+}
+
+show(JSON.parse(find("state").textContent));
+showLink("live", "live");
+visit(Date.now() + VISIT_MS);
 setInterval(() => views.forEach((view) => view.tick()), 1000);

@@ -139,7 +139,7 @@ export class PhoneView {
 
   drawBanner(banner) {
     const when = el("span", { class: "banner-when", text: ago(banner.at, this.serverNow()) });
-    const title = el("span", { class: "banner-title", dir: "auto", text: banner.title || this.phone.topic });
+    const title = el("span", { class: "banner-title", dir: "auto", text: banner.title || appName(this.phone.topic) });
     const line = (name, text) => text && el("span", { class: name, dir: "auto", text });
     const lines = [line("banner-subtitle", banner.subtitle), line("banner-body", banner.text)];
     const text = el("span", { class: "banner-text" }, el("span", { class: "banner-head" }, title, when), ...lines);
@@ -249,4 +249,10 @@ function describeInput(name, value) {
   const shown = nested ? el("pre", { text: JSON.stringify(value, null, 2) }) : value === "" ? "(empty)" : String(value);
   const label = el("dt", {}, el("span", { class: "input-name", dir: "auto", text: name }), el("span", { class: "input-type", text: type }));
   return el("div", { class: "input" }, label, el("dd", { dir: "auto", "data-type": type }, shown));
+}
+
+// What a phone shows where a push has no title: the app's name, here the last part of its bundle id.
+function appName(topic) {
+  const last = topic.split(".").at(-1);
+  return last.charAt(0).toUpperCase() + last.slice(1);
 }
