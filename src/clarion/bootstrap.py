@@ -31,7 +31,7 @@ from clarion.providers import Surroundings, make_provider
 from clarion.service.access import Gatekeeper
 from clarion.service.allowance import Allowance
 from clarion.service.lane import LaneContext
-from clarion.service.publish import publish
+from clarion.service.publish import publish, publishing_weight
 from clarion.settings import Settings
 from clarion.store.database import Database, Together
 from clarion.store.hints import HintListener, HintSender
@@ -171,7 +171,7 @@ async def _door(settings: Settings, hint_pipe: int | None) -> AsyncIterator[Door
     try:
         yield Door(
             database=database,
-            publish=Together(database, publish),
+            publish=Together(database, publish, publishing_weight),
             gatekeeper=Gatekeeper(
                 database, region, base_urls, Allowance(settings.server.requests_per_second, now_ms), now_ms
             ),
@@ -188,25 +188,36 @@ async def _door(settings: Settings, hint_pipe: int | None) -> AsyncIterator[Door
 async def _keep_worker(hint_pipe: int, stop: asyncio.Event) -> None:
     """Start the worker, and again whenever it dies, until the service stops; then wait for its last one."""
     pause_seconds = 0.1
+    status: int | str | None
     while not stop.is_set():
         started = time.monotonic()
-        child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "clarion", "worker", "--hint-pipe", str(hint_pipe)),
-            pass_fds=(hint_pipe,),
-            start_new_session=True,
-        )
-        waiting, stopping = asyncio.create_task(child.wait()), asyncio.create_task(stop.wait())
-        await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
+        try:
+            status = await _run_worker(hint_pipe, stop)
+        except OSError as error:  # no process to be had: too many, no memory, or the interpreter was replaced
+            status = str(error)
         if stop.is_set():
-            await _farewell(child)
             break
-        stopping.cancel()
-        logger.error("worker_died", status=child.returncode)
         pause_seconds = 0.1 if time.monotonic() - started > 10 else min(pause_seconds * 2, 10)
+        logger.error("worker_died", status=status, restarts_in_seconds=pause_seconds)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(pause_seconds):
                 await stop.wait()
     os.close(hint_pipe)
+
+
+async def _run_worker(hint_pipe: int, stop: asyncio.Event) -> int | None:
+    """Run one worker until it dies or the service stops; returns its status."""
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "clarion", "worker", "--hint-pipe", str(hint_pipe)),
+        pass_fds=(hint_pipe,),
+        start_new_session=True,
+    )
+    waiting, stopping = asyncio.create_task(child.wait()), asyncio.create_task(stop.wait())
+    await asyncio.wait([waiting, stopping], return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if stop.is_set():
+        await _farewell(child)
+    return child.returncode
 
 
 async def _farewell(child: asyncio.subprocess.Process) -> None:

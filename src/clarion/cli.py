@@ -47,6 +47,7 @@ def with_settings(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
+        os.umask(0o077)  # the data folder holds keys: what is made there is its owner's alone
         try:
             settings = load_settings(os.environ)
             settings.store.folder.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,7 @@ it; everything that it knows it reads from the store, so it may be killed at any
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,9 +13,9 @@ from typing import Any, Final
 import structlog
 
 from clarion.model.errors import StoreUnavailable
-from clarion.model.push import InvalidChannel, Provider
+from clarion.model.outcome import Misconfigured, Outcome
+from clarion.model.push import InvalidChannel, Parcel, Provider, Push
 from clarion.service.lane import LEASE_MS, Lane, LaneContext
-from clarion.service.push import MISCONFIGURED_HOLD_MS
 from clarion.service.release import release_due
 from clarion.service.sweep import sweep
 from clarion.store import channels, notifications, runs
@@ -27,7 +27,7 @@ logger = structlog.get_logger()
 TICK_SECONDS: Final = 1.0
 RENEW_SECONDS: Final = LEASE_MS / 3000
 SWEEP_SECONDS: Final = 600.0
-FAREWELL_SECONDS: Final = 5.0
+FAREWELL_SECONDS: Final = 2.0
 """How long open pages may take when the worker is asked to stop."""
 
 ProviderFactory = Callable[[str, dict[str, Any], str], Provider]
@@ -39,7 +39,6 @@ class _Tended:
 
     channel: Channel
     lane: Lane
-    wanted: asyncio.Event
     task: asyncio.Task[None]
 
 
@@ -84,53 +83,65 @@ class Worker:
     async def _look(self) -> None:
         """Release what is due, and wake the lanes that have work."""
         database, now = self._context.database, self._context.clock()
-        while await database.read(notifications.has_waiting, now):
-            await database.write(release_due, now)
+        try:
+            await self._release(now)
+        except StoreUnavailable:  # the store has logged it; what is already released must go out all the same
+            pass
+        except Exception:
+            logger.exception("release_failed")
         due = await database.read(channels.due_channels, now)
         for channel in await database.read(channels.find_channels, due) if due else []:
             await self._wake(channel)
 
+    async def _release(self, now: int) -> None:
+        """Release all that is due; what another worker is releasing is not waited for."""
+        database = self._context.database
+        if await database.read(notifications.has_waiting, now):
+            while await database.write(release_due, now):  # noqa: ASYNC110 - a turn for the lanes, not a wait
+                await asyncio.sleep(0)
+
     async def _wake(self, channel: Channel) -> None:
         tended = self._lanes.get(channel.id)
-        if tended is not None and not _same_credential(tended.channel, channel):
+        if tended is not None and (tended.task.done() or not _same_credential(tended.channel, channel)):
             await self._end(self._lanes.pop(channel.id))
             tended = None
         if tended is None:
-            tended = await self._start(channel)
-        if tended is not None:
-            tended.wanted.set()
+            tended = self._start(channel)
+        tended.lane.wanted.set()
 
-    async def _start(self, channel: Channel) -> _Tended | None:
+    def _start(self, channel: Channel) -> _Tended:
         try:
             provider = self._make_provider(channel.provider, channel.settings, channel.secret)
         except InvalidChannel as error:
-            until = self._context.clock() + MISCONFIGURED_HOLD_MS
-            await self._context.database.write(channels.hold_channel, channel.id, until, str(error))
             logger.error("channel_invalid", channel=channel.id, reason=str(error))
-            return None
-        lane, wanted = Lane(channel.id, channel.provider, provider, self._context), asyncio.Event()
-        task = asyncio.create_task(self._tend(channel.id, lane, wanted), name=f"lane-{channel.id}")
-        self._lanes[channel.id] = _Tended(channel, lane, wanted, task)
+            provider = _Unusable(str(error))
+        lane = Lane(channel.id, channel.provider, provider, self._context)
+        task = asyncio.create_task(self._tend(channel.id, lane), name=f"lane-{channel.id}")
+        self._lanes[channel.id] = _Tended(channel, lane, task)
         return self._lanes[channel.id]
 
-    async def _tend(self, channel_id: int, lane: Lane, wanted: asyncio.Event) -> None:
+    async def _tend(self, channel_id: int, lane: Lane) -> None:
         """Drain a lane whenever it is wanted, until it is stopped."""
         while not lane.is_stopping:
-            await wanted.wait()
-            wanted.clear()
+            await lane.wanted.wait()
+            lane.wanted.clear()
             try:
                 await lane.drain()
             except StoreUnavailable:  # the store has logged it; the lane kept its open pages
                 await asyncio.sleep(TICK_SECONDS)
-                wanted.set()
+                lane.wanted.set()
             except Exception as error:
                 # A fault of ours must neither end the worker nor repeat pushes in a loop.
                 logger.exception("lane_failed", channel=channel_id)
-                try:
-                    await lane.abandon(error)
-                except StoreUnavailable:  # its leases are given back when the store is there again
-                    await asyncio.sleep(TICK_SECONDS)
-                    wanted.set()
+                await self._abandon(lane, error)
+
+    async def _abandon(self, lane: Lane, error: Exception) -> None:
+        try:
+            await lane.abandon(error)
+        except Exception:  # its leases are given back at the next drain
+            logger.exception("lane_not_abandoned")
+            await asyncio.sleep(TICK_SECONDS)
+            lane.wanted.set()
 
     async def _renew(self) -> None:
         until = self._context.clock() + LEASE_MS
@@ -146,14 +157,33 @@ class Worker:
         await self._hints.close()
 
     async def _end(self, tended: _Tended) -> None:
+        """Stop a lane: its open pages may end; what is still in flight after a while becomes unknown."""
         tended.lane.stop()
-        tended.wanted.set()
-        with suppress(TimeoutError, asyncio.CancelledError):
+        await asyncio.wait([tended.task], timeout=FAREWELL_SECONDS)
+        with suppress(TimeoutError):
             async with asyncio.timeout(FAREWELL_SECONDS):
-                await tended.task
-        await tended.lane.close()
+                await tended.lane.close()
+        await asyncio.wait([tended.task], timeout=FAREWELL_SECONDS)  # settles what was answered until now
+        tended.task.cancel()
+        await asyncio.wait([tended.task])
         with suppress(StoreUnavailable):
             await self._context.database.write(runs.release_leases, self._context.owner, tended.channel.id)
+
+
+class _Unusable:
+    """Stands for the provider of a channel that cannot be used: every drain meets the reason."""
+
+    def __init__(self, reason: str) -> None:
+        self._obstacle = Misconfigured(reason)
+
+    async def connect(self) -> Misconfigured:
+        return self._obstacle
+
+    async def send(self, _push: Push, parcels: Sequence[Parcel]) -> list[Outcome]:
+        return [self._obstacle] * len(parcels)
+
+    async def close(self) -> None:
+        """Nothing was opened."""
 
 
 async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:

@@ -216,7 +216,7 @@ async def test_unknown_groups_are_told_with_those_that_exist(caller: Caller, wor
     }  # fmt: skip
     told = await refused(await caller.send(body), world)
     assert set(told) == {"groups[1]", "groups[2]"}, "customers is a group of the other solution"
-    assert all("finance, sales" in message for message in told.values())
+    assert "finance, sales" in told["groups[1]"], "once is enough"
     body["solutionId"] = str(world.solutions[OTHER_SOLUTION])
     assert set(await refused(await caller.send(body), world)) == {"groups[0]", "groups[1]"}
 

@@ -123,7 +123,8 @@ def spend(allowance: Allowance, world: World, token: str, times: int) -> int:
     """How many of so many requests at once are allowed."""
     for done in range(times):
         try:
-            allowance.spend(token, world.admin)
+            allowance.spend_token(token)
+            allowance.spend_organization(world.organization_id)
         except TooManyRequests:
             return done
     return times
@@ -150,9 +151,9 @@ async def test_who_asks_too_much_is_told_when_to_come_back(world: World) -> None
     allowance = Allowance(1, world.clock)
     spend(allowance, world, "one", BURST_SECONDS)
     with pytest.raises(TooManyRequests) as refusal:
-        allowance.spend("one", world.admin)
+        allowance.spend_token("one")
     world.clock.move(seconds=refusal.value.retry_after_seconds)
-    allowance.spend("one", world.admin)
+    allowance.spend_token("one")
 
 
 async def test_the_gatekeeper_spends_for_every_request_even_from_its_cache(world: World) -> None:

@@ -731,3 +731,81 @@ async def test_a_worker_that_lost_its_lease_changes_nothing(world: World) -> Non
     assert await state(world, told) is NotificationState.SENT
     assert {offer.push_id for offer in slow.offers} == {offer.push_id for offer in quick.offers}
     assert slow.addresses == quick.addresses == Counter(ann.addresses)
+
+
+async def test_a_withdrawal_waits_for_the_alert_that_is_still_on_its_way(world: World) -> None:
+    await world.add_member("ann@example.com")
+    told = await world.tell("to all")
+    provider = ScriptedProvider()
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold(call: int) -> None:
+        if call == 1:
+            arrived.set()
+            await go_on.wait()
+
+    provider.before_call = hold
+    slow, quick = make_lane(world, provider, owner="slow"), make_lane(world, provider, owner="quick")
+    draining = asyncio.create_task(slow.drain())
+    await arrived.wait()
+    await world.recall(told)
+    world.clock.move(milliseconds=OPEN_PAGES_MS)
+    await quick.drain()
+    assert provider.calls == 1
+    go_on.set()
+    await draining
+    await quick.drain()
+    assert [offer.push.kind for offer in provider.offers] == [PushKind.ALERT, PushKind.WITHDRAWAL]
+
+
+async def test_a_recall_after_the_time_to_live_still_withdraws(world: World) -> None:
+    await world.add_member("ann@example.com")
+    told = (await world.publish(world.draft(options=world.options(ttl_seconds=0)))).notification
+    provider = ScriptedProvider()
+    lane = make_lane(world, provider)
+    await lane.drain()
+    world.clock.move(seconds=3_600)
+    await world.recall(told)
+    await lane.drain()
+    assert [offer.push.kind for offer in provider.offers] == [PushKind.ALERT, PushKind.WITHDRAWAL]
+
+
+async def test_what_outlives_its_time_on_a_channel_that_is_away_ends_all_the_same(world: World) -> None:
+    await world.add_members(3)
+    told = (await world.publish(world.draft(options=world.options(ttl_seconds=60)))).notification
+    provider = ScriptedProvider(obstacle=Unavailable("away"))
+    lane = make_lane(world, provider)
+    await lane.drain()
+    assert await state(world, told) is NotificationState.QUEUED
+    world.clock.move(seconds=60)
+    await lane.drain()
+    assert provider.offers == []
+    assert await tally(world, told.id) == {"expired": 3}
+    assert await state(world, told) is NotificationState.FAILED
+
+
+async def test_a_silent_device_keeps_no_new_push_waiting(world: World) -> None:
+    ann, bob = await world.add_member("ann@example.com"), await world.add_member("bob@example.com")
+    provider = ScriptedProvider()
+    silent, go_on = asyncio.Event(), asyncio.Event()
+    arrived = asyncio.Event()
+
+    async def hold(call: int) -> None:
+        if call == 1:
+            silent.set()
+            await go_on.wait()
+        else:
+            arrived.set()
+
+    provider.before_call = hold
+    lane = make_lane(world, provider)
+    await world.publish(world.draft(Scope.USERS, emails=(ann.email,)))
+    draining = asyncio.create_task(lane.drain())
+    await silent.wait()
+    await world.publish(world.draft(Scope.USERS, emails=(bob.email,)))
+    lane.wanted.set()
+    async with asyncio.timeout(10):
+        await arrived.wait()
+    go_on.set()
+    await draining
+    assert provider.addresses == Counter(ann.addresses + bob.addresses)

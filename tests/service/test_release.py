@@ -5,7 +5,7 @@ from typing import Any
 
 from clarion.model.audience import Scope
 from clarion.model.notification import Notification, NotificationState
-from clarion.service.release import RELEASED_PER_TICK, release_due
+from clarion.service.release import RELEASED_TOGETHER, release_due
 from clarion.store import notifications
 from clarion.store.database import Database
 from clarion.store.schema import notifications as notifications_table
@@ -91,11 +91,11 @@ async def test_what_is_due_together_is_released_in_the_order_of_its_moments(worl
 
 async def test_a_release_is_bounded_and_the_next_one_goes_on(world: World) -> None:
     requests = [
-        world.request(world.draft(start_at=world.clock() + 1_000)) for _ in range(RELEASED_PER_TICK + 3)
+        world.request(world.draft(start_at=world.clock() + 1_000)) for _ in range(RELEASED_TOGETHER + 3)
     ]
     await world.publish_all(requests)
     world.clock.move(seconds=1)
-    assert [await release_now(world) for _ in range(3)] == [RELEASED_PER_TICK, 3, 0]
+    assert [await release_now(world) for _ in range(3)] == [RELEASED_TOGETHER, 3, 0]
 
 
 async def test_several_organizations_are_released_each_in_its_own_order(world: World) -> None:

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from clarion.model.delivery import DeliveryState, PushKind
-from clarion.store import deliveries
+from clarion.store import deliveries, runs
 from clarion.store.deliveries import Deviation, TallyKey
 from clarion.store.runs import NewRun, Run, add_runs
 from clarion.store.schema import deliveries as deliveries_table
@@ -61,6 +61,7 @@ async def test_a_later_try_overwrites_what_deviated(world: World) -> None:
 
 async def test_an_alert_and_its_withdrawal_deviate_apart(world: World) -> None:
     alert = await claimed(world)
+    await world.write(runs.finish, [alert.id])  # a withdrawal waits for it
     withdrawal = await claimed(world, PushKind.WITHDRAWAL)
     for run in (alert, withdrawal):
         rows = [Deviation(5, DeliveryState.RETRY, 1, "away", 1_000 + run.kind)]

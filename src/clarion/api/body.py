@@ -68,6 +68,8 @@ def parse_object(raw: bytes) -> tuple[JsonObject, list[Fault]]:
     Faulty values are None in the object, so that the rules can go on and report their faults too. Raises
     Invalid when there is no object to speak of.
     """
+    if not raw:
+        raise Invalid.because([Fault("", "the body is empty; it must be a JSON object")])
     try:
         value = _PLAIN.decode(raw.decode())
     except (ValueError, RecursionError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
+import swagger_ui
 from litestar.openapi import OpenAPIConfig, ResponseSpec
 from litestar.openapi.plugins import JsonRenderPlugin, SwaggerRenderPlugin
 from litestar.openapi.spec import (
@@ -23,7 +24,6 @@ from litestar.openapi.spec import (
     Server,
 )
 from litestar.openapi.spec.enums import OpenAPIType
-import swagger_ui
 
 from clarion.api.schemas import NotificationBody
 

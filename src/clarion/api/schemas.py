@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from clarion.model.audience import (
     MOST_EMAILS,
+    MOST_GROUPS,
     Audience,
     Scope,
     split_names,
@@ -133,7 +134,8 @@ class NotificationBody(_Body):
         BeforeValidator(_split_emails, json_schema_input_type=list[Email] | str | None),
     ] = Field(None, description="For USR: an array, a string, or commas inside either.")
     groups: Annotated[
-        list[str] | None, BeforeValidator(_split_groups, json_schema_input_type=list[str] | str | None)
+        Annotated[list[str], Field(max_length=MOST_GROUPS)] | None,
+        BeforeValidator(_split_groups, json_schema_input_type=list[str] | str | None),
     ] = Field(None, description="For SLN_GRP: group names inside the solution, spelt like emails.")
     solution_id: Annotated[UUID | None, BeforeValidator(_read_uuid, json_schema_input_type=UUID | None)] = (
         Field(None, description="For SLN and SLN_GRP; with the others it names the solution whose jig opens.")

@@ -11,6 +11,10 @@ MOST_EMAILS = 10_000
 """The most addresses that one notification may name."""
 
 
+MOST_GROUPS = 1_000
+"""The most groups that one notification may name."""
+
+
 class Scope(StrEnum):
     """How an audience is named; the values are those of the store."""
 

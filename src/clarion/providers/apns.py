@@ -39,6 +39,8 @@ HOSTS: Final = {"production": "api.push.apple.com", "development": "api.sandbox.
 MOST_OCTETS: Final = 4096
 """A payload's limit in octets of UTF-8 (generating-a-remote-notification)."""
 
+_ADDRESS: Final = re.compile(r"(?:[0-9a-fA-F]{2}){1,200}")
+
 MOST_COLLAPSE_OCTETS: Final = 64
 
 TOKEN_AGE_MS: Final = 50 * 60_000
@@ -153,7 +155,10 @@ def encode_headers(push: Push, settings: ApnsSettings, token: str) -> list[tuple
         ("apns-topic", settings.topic),
         ("apns-push-type", "alert" if is_alert else "background"),
         ("apns-priority", "10" if high else "5"),
-        ("apns-expiration", str(push.expires_at // 1000) if push.options.ttl_seconds else "0"),
+        (
+            "apns-expiration",
+            "0" if is_alert and not push.options.ttl_seconds else str(push.expires_at // 1000),
+        ),
     ]
     if is_alert:
         headers.append(("apns-collapse-id", collapse_id(push)))
@@ -348,6 +353,15 @@ class Apns:
         await self._origin.close()
 
     async def _burst(self, template: http2.Template, parcels: Sequence[Parcel]) -> list[Outcome]:
+        """Send to the addresses that can be one; Apple need not be asked about the others."""
+        possible = [parcel for parcel in parcels if _ADDRESS.fullmatch(parcel.address)]
+        if len(possible) == len(parcels):
+            return await self._ask(template, parcels)
+        asked = iter(await self._ask(template, possible) if possible else ())
+        impossible = Refused("not a device token in hexadecimal", doubts_device=True)
+        return [next(asked) if _ADDRESS.fullmatch(p.address) else impossible for p in parcels]
+
+    async def _ask(self, template: http2.Template, parcels: Sequence[Parcel]) -> list[Outcome]:
         holes = [
             (
                 http2.literal(b":path", b"/3/device/" + parcel.address.encode())

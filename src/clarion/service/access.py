@@ -5,13 +5,14 @@ effect within a second.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection
 
 from clarion.model.access import Access, TokenText, parse_token
-from clarion.model.errors import Forbidden, NotFound, Unauthenticated, WrongRegion
+from clarion.model.errors import Forbidden, NotFound, StoreUnavailable, Unauthenticated, WrongRegion
 from clarion.service.allowance import Allowance
 from clarion.store import tokens
 from clarion.store.database import Database
@@ -53,9 +54,10 @@ class Gatekeeper:
             if len(self._known) >= MOST_CACHED:
                 self._known.clear()
             self._known[token, organization] = known
+        self._allowance.spend_token(token)
         if known[1] is None:
             raise NotFound("There is no such organization, or you are not a member of it.")
-        self._allowance.spend(token, known[1])
+        self._allowance.spend_organization(known[1].organization_id)
         return known[1]
 
     async def sender(self, token: str, organization: UUID) -> Access:
@@ -75,7 +77,8 @@ class Gatekeeper:
         if row is None or not parsed.proves(row.secret_hash) or not row.is_valid(now):
             raise Unauthenticated
         if now - (row.last_used_at or 0) >= LEASE_WRITE_MS:
-            await self._database.write(tokens.renew_lease, row.id, now)
+            with suppress(StoreUnavailable):  # reading must go on; a later use renews it
+                await self._database.write(tokens.renew_lease, row.id, now)
         return access
 
 

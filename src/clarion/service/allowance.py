@@ -7,7 +7,6 @@ several API processes allows as many times as much.
 from collections.abc import Callable
 from typing import Final
 
-from clarion.model.access import Access
 from clarion.model.errors import TooManyRequests
 
 BURST_SECONDS: Final = 10
@@ -27,10 +26,13 @@ class Allowance:
         self._clock = clock
         self._buckets: dict[str | int, tuple[float, int]] = {}
 
-    def spend(self, token: str, access: Access) -> None:
-        """Count one request; raises TooManyRequests, which says how long to wait."""
+    def spend_token(self, token: str) -> None:
+        """Count a request of a token, whatever it asks for; raises TooManyRequests, which says how long to wait."""
         self._take(token, self._per_second)
-        self._take(access.organization_id, self._per_second * TOKENS_PER_ORGANIZATION)
+
+    def spend_organization(self, organization_id: int) -> None:
+        """Count a request to an organization; raises TooManyRequests."""
+        self._take(organization_id, self._per_second * TOKENS_PER_ORGANIZATION)
 
     def _take(self, key: str | int, per_second: int) -> None:
         now = self._clock()

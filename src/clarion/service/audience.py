@@ -4,7 +4,8 @@ Called by `service/publish.py` with all audiences of a batch, so that each kind 
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -12,6 +13,10 @@ from sqlalchemy import Connection
 from clarion.model.audience import Audience, Scope, fold_email
 from clarion.model.errors import Fault, Invalid, NotFound
 from clarion.store import directory
+
+MOST_NAME: Final = 100
+MOST_NAMED: Final = 100
+"""How much of a name, and how many groups, a refusal tells."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +81,16 @@ class Resolver:
 
     def _groups(self, solution: directory.Solution, names: tuple[str, ...]) -> tuple[int, ...]:
         existing = self.groups[solution.id]
-        known = ", ".join(sorted(existing)) or "none yet"
         faults = [
-            Fault(f"groups[{index}]", f"is not a group of this solution: {name!r}; its groups: {known}")
+            Fault(f"groups[{index}]", f"is not a group of this solution: {name[:MOST_NAME]!r}")
             for index, name in enumerate(names)
             if name not in existing
         ]
         if faults:
-            raise Invalid.because(faults)
+            known = ", ".join(name[:MOST_NAME] for name in sorted(existing)[:MOST_NAMED]) or "none yet"
+            more = f" and {len(existing) - MOST_NAMED} more" if len(existing) > MOST_NAMED else ""
+            first = replace(faults[0], message=f"{faults[0].message}; its groups: {known}{more}")
+            raise Invalid.because([first, *faults[1:]])
         return tuple(sorted(existing[name] for name in names))
 
     def _members(self, emails: tuple[str, ...]) -> tuple[tuple[int, ...], tuple[str, ...]]:

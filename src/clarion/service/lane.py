@@ -15,6 +15,8 @@ import structlog
 from sqlalchemy import Connection
 
 from clarion.model.delivery import PushKind, backoff_ms, pack_push_id
+from clarion.model.moment import to_rfc3339
+from clarion.model.notification import DEFAULT_TTL_SECONDS
 from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Refused, Unavailable, Unknown
 from clarion.model.push import Parcel, Provider, Push
 from clarion.service.push import (
@@ -38,6 +40,9 @@ from clarion.store.runs import Phase, Run, Target
 logger = structlog.get_logger()
 
 PAGES_IN_FLIGHT: Final = 4
+PAGES_TOGETHER: Final = 4
+"""How many pages one transaction settles at most."""
+
 PAGES_UNSETTLED: Final = 40
 """A page that waits for one silent device does not stop the others, up to this many."""
 
@@ -109,6 +114,7 @@ class Lane:
         self._failures = 0
         self._leases_in_doubt = False
         self.is_stopping = False
+        self.wanted = asyncio.Event()  # set whenever there may be something to claim
 
     async def drain(self) -> None:
         """Claim and send until nothing is due, or the lane must rest or stop.
@@ -126,6 +132,7 @@ class Lane:
     def stop(self) -> None:
         """Claim no more; `drain` returns when what is open was settled."""
         self.is_stopping = True
+        self.wanted.set()
 
     async def abandon(self, error: Exception) -> None:
         """Forget what is open after a fault of ours, and rest, lest the same pushes be repeated in a loop."""
@@ -147,13 +154,14 @@ class Lane:
         self._leases_in_doubt = False
 
     async def _drain(self) -> None:
-        obstacle = await self._provider.connect()
-        self._rest = self._rest_for(obstacle) if obstacle is not None else None
+        if self._rest is None and not self.is_stopping and (obstacle := await self._provider.connect()):
+            await self._let_expire()
+            self._rest = self._rest_for(obstacle)
         while self._rest is None and not self.is_stopping:
             if claimed := await self._claim():
                 await self._send(claimed)
             elif self._open:
-                await self._settle_some()
+                await self._settle_or_wake()
             else:
                 return
         while self._open:
@@ -161,16 +169,25 @@ class Lane:
         if self._rest is not None:
             await self._take_rest(self._rest)
 
+    async def _let_expire(self) -> None:
+        """End what has outlived its time; nothing of it is offered, so the service need not be there."""
+        while claimed := await self._claim(expired_only=True):
+            await self._send(claimed)
+            while self._open:
+                await self._settle_some()
+
     async def _take_rest(self, rest: Rest) -> None:
-        await self._context.database.write(_take_rest, self._channel_id, self._context.owner, rest)
-        logger.warning("lane_rests", channel=self._channel_id, reason=rest.reason, until=rest.until)
+        self._rest = None
+        await self._context.database.write(_hold_and_release, self._channel_id, self._context.owner, rest)
+        until = to_rfc3339(rest.until)
+        logger.warning("lane_rests", channel=self._channel_id, reason=rest.reason, until=until)
 
     # ── Sending ──────────────────────────────────────────────────────────────────────────────────────────
 
-    async def _claim(self) -> list[Run]:
+    async def _claim(self, *, expired_only: bool = False) -> list[Run]:
         now = self._context.clock()
         return await self._context.database.write(
-            _claim, self._channel_id, self._context.owner, now, now + LEASE_MS
+            _claim_runs, self._channel_id, self._context.owner, now, expired_only=expired_only
         )
 
     async def _send(self, claimed: Sequence[Run]) -> None:
@@ -217,7 +234,7 @@ class Lane:
 
     async def _offer_segment(self, segment: Segment, work: _Work) -> None:
         sending = work.sendings[_key(segment.run)]
-        if sending.expires_at <= self._context.clock():
+        if _expires_at(sending, segment.run) <= self._context.clock():
             segment.answers = [Expired()] * len(segment.targets)
         elif segment.run.phase is Phase.RETRY and _key(segment.run) in work.superseded:
             segment.answers = [Superseded()] * len(segment.targets)
@@ -256,7 +273,19 @@ class Lane:
             await asyncio.wait(self._in_flight(), return_when=asyncio.FIRST_COMPLETED)
         await self._settle(ready)
 
+    async def _settle_or_wake(self) -> None:
+        """Wait until a page was answered or there may be something to claim: it must not wait for a silent device."""
+        if not self._ready():
+            waking = asyncio.create_task(self.wanted.wait())
+            await asyncio.wait([*self._in_flight(), waking], return_when=asyncio.FIRST_COMPLETED)
+            waking.cancel()
+            self.wanted.clear()
+        if ready := self._ready():
+            await self._settle(ready)
+
     async def _settle(self, ready: Sequence[_OpenPage]) -> None:
+        """Settle the first of these pages, so many that the store is not held for long."""
+        ready = ready[:PAGES_TOGETHER]
         for open_page in ready:
             open_page.offering.result()  # a fault of ours ends the drain
         self._judge([segment for open_page in ready for segment in open_page.page.segments])
@@ -283,7 +312,7 @@ class Lane:
     def _settlement(self, segment: Segment, sendings: dict[Key, Sending], now: int) -> Settlement:
         if not segment.targets:
             return Settlement(segment, ())
-        expires_at = sendings[_key(segment.run)].expires_at
+        expires_at = _expires_at(sendings[_key(segment.run)], segment.run)
         random = self._context.random
         return Settlement(
             segment,
@@ -343,12 +372,21 @@ def _push(sending: Sending, run: Run) -> Push:
         content=sending.content,
         options=sending.options,
         kind=run.kind,
-        expires_at=sending.expires_at,
+        expires_at=_expires_at(sending, run),
     )
 
 
-def _claim(connection: Connection, channel_id: int, owner: str, now: int, lease_until: int) -> list[Run]:
-    claimed = runs.claim(connection, channel_id, owner, now, lease_until)
+def _expires_at(sending: Sending, run: Run) -> int:
+    """A withdrawal has its own time, from the recall on: the banner may outlive the alert's."""
+    if run.kind is PushKind.WITHDRAWAL:
+        return sending.updated_at + DEFAULT_TTL_SECONDS * 1000
+    return sending.expires_at
+
+
+def _claim_runs(
+    connection: Connection, channel_id: int, owner: str, now: int, *, expired_only: bool
+) -> list[Run]:
+    claimed = runs.claim(connection, channel_id, owner, now, now + LEASE_MS, expired_only=expired_only)
     for organization_id, numbers in _numbers_by_organization(claimed).items():
         notifications.change_state(connection, organization_id, numbers, TO_SENDING, now)
     return claimed
@@ -374,6 +412,6 @@ def _load(connection: Connection, claimed: Sequence[Run], now: int) -> _Work:
     return _Work(runs.find_targets(connection, claimed, now), sendings, superseded)
 
 
-def _take_rest(connection: Connection, channel_id: int, owner: str, rest: Rest) -> None:
+def _hold_and_release(connection: Connection, channel_id: int, owner: str, rest: Rest) -> None:
     channels.hold_channel(connection, channel_id, rest.until, rest.reason)
     runs.release_leases(connection, owner, channel_id)

@@ -47,6 +47,11 @@ class Published:
     replayed: bool = False
 
 
+def publishing_weight(request: PublishRequest) -> int:
+    """What a request costs beside others in one transaction: a member is looked up and written per address."""
+    return max(1, len(request.draft.audience.emails))
+
+
 def publish(connection: Connection, requests: Sequence[PublishRequest]) -> list[Published | Refusal]:
     """Store a batch; answers in the order of the requests, a Refusal where one cannot be accepted.
 

@@ -16,7 +16,7 @@ from clarion.model.notification import NotificationState
 from clarion.store import deliveries, notifications, runs, streams
 
 OPEN_PAGES_MS: Final = 12_000
-"""By then every page that was in flight at the recall has been answered or given up."""
+"""By then most pages that were in flight at the recall are answered; a claim waits for the others."""
 
 
 def recall(connection: Connection, access: Access, uuid: UUID, now: int) -> None:

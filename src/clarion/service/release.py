@@ -16,7 +16,9 @@ from clarion.model.audience import Scope
 from clarion.model.notification import NotificationState
 from clarion.store import channels, devices, notifications, runs, streams
 
-RELEASED_PER_TICK: Final = 200
+RELEASED_TOGETHER: Final = 200
+STREAMS_TOGETHER: Final = 10_000
+"""How many scheduled notifications, and how many streams of theirs, one transaction releases."""
 
 LEAST_TTL_SECONDS: Final = 60
 """How long a push that may not be stored for its device (`ttl` 0) is offered to its push service all the same."""
@@ -72,14 +74,24 @@ def release(
 
 
 def release_due(connection: Connection, now: int) -> int:
-    """Release scheduled notifications whose moment has come; returns how many, at most `RELEASED_PER_TICK`."""
-    waiting = notifications.find_waiting(connection, now, RELEASED_PER_TICK)
+    """Release some of the scheduled notifications whose moment has come; returns how many, 0 when none is left."""
+    waiting = _first_within_reach(notifications.find_waiting(connection, now, RELEASED_TOGETHER))
     for organization_id, group in groupby(waiting, key=attrgetter("organization_id")):
         batch = [Releasing(w.id, w.scope, w.solution_id, w.streams, w.options.ttl_seconds) for w in group]
         _, last_seq = notifications.take_numbers(connection, organization_id, 0, len(batch))
         for number, columns in release(connection, organization_id, batch, last_seq, now).items():
             notifications.mark_released(connection, organization_id, number, {**columns})
     return len(waiting)
+
+
+def _first_within_reach(waiting: Sequence[notifications.Waiting]) -> Sequence[notifications.Waiting]:
+    count = streams_so_far = 0
+    for item in waiting:
+        streams_so_far += len(item.streams)
+        if count and streams_so_far > STREAMS_TOGETHER:
+            break
+        count += 1
+    return waiting[:count]
 
 
 def _carriers(

@@ -20,7 +20,7 @@ from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from clarion.model.errors import Refusal, StoreUnavailable
@@ -31,10 +31,20 @@ Item = TypeVar("Item")
 
 logger = structlog.get_logger()
 
+POSTGRESQL_LIMITS: Final = {
+    "connect_timeout": 5,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "options": "-c lock_timeout=5s -c statement_timeout=30s -c idle_in_transaction_session_timeout=15s",
+}
+"""Nobody waits without end for a node that vanished with a lock, nor for a database that does not answer."""
+
 BUSY_TIMEOUT_SECONDS: Final = 10
 READ_THREADS: Final = 4
 MOST_TOGETHER: Final = 64
-"""How many requests share one transaction at most: bounds how long a write lasts."""
+MOST_WEIGHT: Final = 2_000
+"""How many requests, and how much of their weight, share one transaction: bounds how long a write lasts."""
 
 
 class Database:
@@ -83,7 +93,7 @@ class Database:
             if threads is None:
                 return transaction()
             return await asyncio.get_running_loop().run_in_executor(threads, transaction)
-        except (OperationalError, InterfaceError) as error:
+        except (OperationalError, InterfaceError, InternalError) as error:
             logger.error("store_unavailable", error=str(error.orig))
             if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == SQLITE_READONLY:
                 self.engine.dispose()  # a file that was opened read-only stays so for its connections
@@ -99,10 +109,14 @@ class Together(Generic[Item, R]):
     """
 
     def __init__(
-        self, database: Database, function: Callable[[Connection, Sequence[Item]], Sequence[R | Refusal]]
+        self,
+        database: Database,
+        function: Callable[[Connection, Sequence[Item]], Sequence[R | Refusal]],
+        weight: Callable[[Item], int] = lambda _item: 1,
     ) -> None:
         self._database = database
         self._function = function
+        self._weight = weight
         self._waiting: list[tuple[Item, asyncio.Future[R]]] = []
         self._flusher: asyncio.Task[None] | None = None
 
@@ -116,12 +130,24 @@ class Together(Generic[Item, R]):
         return await future
 
     async def _flush(self) -> None:
-        while self._waiting:
-            await self._gather()
-            batch = self._waiting[:MOST_TOGETHER]
-            del self._waiting[:MOST_TOGETHER]
-            await self._write(batch)
-        self._flusher = None
+        try:
+            while self._waiting:
+                await self._gather()
+                count = self._count_within_limits()
+                batch = self._waiting[:count]
+                del self._waiting[:count]
+                await self._write(batch)
+        finally:
+            self._flusher = None
+
+    def _count_within_limits(self) -> int:
+        """How many of those that wait go into one transaction: a few heavy ones or many light ones."""
+        weight = 0
+        for count, (item, _) in enumerate(self._waiting[:MOST_TOGETHER]):
+            weight += self._weight(item)
+            if count and weight > MOST_WEIGHT:
+                return count
+        return min(len(self._waiting), MOST_TOGETHER)
 
     async def _gather(self) -> None:
         """Let the requests that have already arrived join, as long as more do at every turn of the loop."""
@@ -171,5 +197,10 @@ def _sqlite_engine(url: str) -> Engine:
 
 def _postgresql_engine(url: str) -> Engine:
     return create_engine(
-        url, pool_size=READ_THREADS + 1, max_overflow=2, pool_pre_ping=True, hide_parameters=True
+        url,
+        pool_size=READ_THREADS + 1,
+        max_overflow=2,
+        pool_pre_ping=True,
+        hide_parameters=True,
+        connect_args=POSTGRESQL_LIMITS,
     )

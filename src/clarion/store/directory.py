@@ -5,7 +5,7 @@ stream; belonging to it is a *stay* with a first and a last release number, so j
 organization's counter for a moment and are ordered against releases.
 """
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
@@ -23,9 +23,8 @@ from clarion.store.schema import (
     streams,
     users,
 )
+from clarion.store.slices import slices
 from clarion.store.upsert import insert_or_update
-
-_MOST_PARAMETERS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +143,7 @@ def find_member_streams(
 ) -> dict[str, int]:
     """The own stream of every member with one of these folded addresses; unknown ones are not in the answer."""
     found: dict[str, int] = {}
-    for some in _slices(sorted(emails)):
+    for some in slices(sorted(emails)):
         rows = connection.execute(_MEMBER_STREAMS, {"organization": organization_id, "emails": some})
         found.update((email, stream) for email, stream in rows)
     return found
@@ -241,8 +240,3 @@ def _add_streams(connection: Connection, organization_id: int, kind: StreamKind,
 def _insert(connection: Connection, table: Table, **values: Any) -> int:
     row_id: int = connection.scalars(insert(table).values(**values).returning(table.c.id)).one()
     return row_id
-
-
-def _slices(emails: list[str]) -> Iterator[list[str]]:
-    """Pieces that stay below the databases' limits on parameters."""
-    return (emails[start : start + _MOST_PARAMETERS] for start in range(0, len(emails), _MOST_PARAMETERS))

@@ -10,7 +10,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 _FOLDER: Final = Path(__file__).parent / "migrations"
 
@@ -23,6 +23,8 @@ def migrate(engine: Engine) -> None:
     """Bring the database to this version's schema; does nothing when it is there already."""
     config = _config()
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        if connection.dialect.name == "postgresql":  # a migration may take its time
+            connection.execute(text("SET LOCAL statement_timeout = 0"))
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 

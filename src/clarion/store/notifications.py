@@ -223,6 +223,7 @@ class Sending:
     options: Options
     expires_at: int
     released_at: int
+    updated_at: int
 
 
 def find_sendings(
@@ -241,6 +242,7 @@ def find_sendings(
             options=options_from_json(row.options),
             expires_at=row.expires_at,
             released_at=row.released_at,
+            updated_at=row.updated_at,
         )
         for row in rows
     }
@@ -280,6 +282,7 @@ _SENDINGS: Final = (
         notifications.c.options,
         notifications.c.expires_at,
         notifications.c.released_at,
+        notifications.c.updated_at,
     )
     .join(organizations, organizations.c.id == notifications.c.organization_id)
     .outerjoin(solutions, solutions.c.id == notifications.c.solution_id)
@@ -305,7 +308,7 @@ def options_to_json(options: Options) -> str:
 
 def options_from_json(text: str) -> Options:
     """Read options as `to_row` wrote them."""
-    values = json.loads(text)
+    values = _known(json.loads(text), _OPTIONS_FIELDS)
     return Options(**{**values, "priority": Priority(values["priority"])})
 
 
@@ -315,11 +318,17 @@ def content_to_json(content: Content) -> str:
 
 
 _CONTENT_FIELDS: Final = tuple(field.name for field in fields(Content))
+_OPTIONS_FIELDS: Final = tuple(field.name for field in fields(Options))
 
 
 def content_from_json(text: str) -> Content:
     """Read content as `to_row` wrote it."""
-    return Content(**json.loads(text))
+    return Content(**_known(json.loads(text), _CONTENT_FIELDS))
+
+
+def _known(values: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """What this version knows of a value; a newer one, during an upgrade, may have written more."""
+    return {name: value for name, value in values.items() if name in names}
 
 
 def _to_json(value: object) -> str:

@@ -18,7 +18,8 @@ from typing import Any, Final, NamedTuple
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, text, update
 
 from clarion.model.delivery import OPEN_STATES, DeliveryState, PushKind
-from clarion.store.schema import deliveries, devices, memberships, push_runs, stream_entries
+from clarion.model.notification import DEFAULT_TTL_SECONDS
+from clarion.store.schema import deliveries, devices, memberships, notifications, push_runs, stream_entries
 from clarion.store.streams import EntryKind
 from clarion.store.upsert import insert_or_update
 
@@ -123,9 +124,22 @@ def schedule_retry(connection: Connection, run: Run, due_at: int) -> None:
 # ── Claiming ─────────────────────────────────────────────────────────────────────────────────────────────
 
 
-def claim(connection: Connection, channel_id: int, owner: str, now: int, lease_until: int) -> list[Run]:
-    """Take one large run's beginning, or many small runs, of a channel; empty when nothing is due."""
-    taken = _first_within_reach(_due(connection, channel_id, owner, now))
+def claim(
+    connection: Connection,
+    channel_id: int,
+    owner: str,
+    now: int,
+    lease_until: int,
+    *,
+    expired_only: bool = False,
+) -> list[Run]:
+    """Take one large run's beginning, or many small runs, of a channel; empty when nothing is due.
+
+    `expired_only`: only what need not be offered any more, for a lane whose service is away.
+    """
+    due = _DUE_EXPIRED if expired_only else _DUE
+    rows = connection.execute(due, {"channel": channel_id, "owner": owner, "now": now})
+    taken = _first_within_reach([_run(row) for row in rows])
     if not taken:
         return []
     lease = {"runs": [run.id for run in taken], "lease_owner": owner, "lease_until": lease_until}
@@ -138,6 +152,8 @@ _LEASE: Final = (
     .where(push_runs.c.id.in_(bindparam("runs", expanding=True)))
     .values(lease_owner=bindparam("lease_owner"), lease_until=bindparam("lease_until"))
 )
+
+_alerts = push_runs.alias("alerts")
 
 _DUE: Final = (
     select(
@@ -157,6 +173,16 @@ _DUE: Final = (
         push_runs.c.lease_until <= bindparam("now"),
         # whoever is late to renew still has the pages open
         push_runs.c.lease_owner.is_distinct_from(bindparam("owner")),
+        # a withdrawal must not overtake an alert that is still on its way
+        (push_runs.c.kind == PushKind.ALERT.value)
+        | ~select(_alerts.c.id)
+        .where(
+            _alerts.c.organization_id == push_runs.c.organization_id,
+            _alerts.c.notification_id == push_runs.c.notification_id,
+            _alerts.c.channel_id == push_runs.c.channel_id,
+            _alerts.c.kind == PushKind.ALERT.value,
+        )
+        .exists(),
     )
     .order_by(push_runs.c.due_at, push_runs.c.id)
     .limit(MOST_RUNS)
@@ -164,22 +190,33 @@ _DUE: Final = (
 )
 
 
-def _due(connection: Connection, channel_id: int, owner: str, now: int) -> list[Run]:
-    rows = connection.execute(_DUE, {"channel": channel_id, "owner": owner, "now": now})
-    return [
-        Run(
-            id=row.id,
-            organization_id=row.organization_id,
-            notification_id=row.notification_id,
-            channel_id=row.channel_id,
-            kind=PushKind(row.kind),
-            phase=Phase(row.phase),
-            after_member_id=row.after_member_id,
-            last_member_id=row.last_member_id,
-            reach=row.reach,
+_DUE_EXPIRED: Final = _DUE.where(
+    select(notifications.c.id)
+    .where(
+        notifications.c.organization_id == push_runs.c.organization_id,
+        notifications.c.id == push_runs.c.notification_id,
+        case(
+            (push_runs.c.kind == PushKind.ALERT.value, notifications.c.expires_at),
+            else_=notifications.c.updated_at + DEFAULT_TTL_SECONDS * 1000,
         )
-        for row in rows
-    ]
+        <= bindparam("now"),
+    )
+    .exists()
+)
+
+
+def _run(row: Any) -> Run:
+    return Run(
+        id=row.id,
+        organization_id=row.organization_id,
+        notification_id=row.notification_id,
+        channel_id=row.channel_id,
+        kind=PushKind(row.kind),
+        phase=Phase(row.phase),
+        after_member_id=row.after_member_id,
+        last_member_id=row.last_member_id,
+        reach=row.reach,
+    )
 
 
 def _first_within_reach(due: Sequence[Run]) -> list[Run]:

@@ -10,6 +10,7 @@ from typing import Final
 from sqlalchemy import Connection, bindparam, insert, select
 
 from clarion.store.schema import devices, memberships, stream_entries
+from clarion.store.slices import slices
 
 
 class EntryKind(StrEnum):
@@ -53,12 +54,11 @@ def channels_of_streams(
     connection: Connection, organization_id: int, streams: Collection[int]
 ) -> dict[int, set[int]]:
     """By stream: the channels on which its present members have a device. For streams of one member each."""
-    if not streams:
-        return {}
     found: dict[int, set[int]] = {}
-    wanted = {"organization": organization_id, "streams": sorted(streams)}
-    for stream, channel in connection.execute(_CHANNELS_OF_STREAMS, wanted):
-        found.setdefault(stream, set()).add(channel)
+    for some in slices(sorted(streams)):
+        wanted = {"organization": organization_id, "streams": some}
+        for stream, channel in connection.execute(_CHANNELS_OF_STREAMS, wanted):
+            found.setdefault(stream, set()).add(channel)
     return found
 
 
