@@ -42,7 +42,7 @@ class Deviation:
 
 
 def add_counts(connection: Connection, counts: Mapping[TallyKey, Counter[str]]) -> None:
-    """Add to tallies, in the order of their keys, so that two workers never wait for each other."""
+    """Add to tallies, in the order of their keys, so that two workers never wait for each other in a circle."""
     for key in sorted(counts):
         counted = {name: counts[key][name] for name in COUNTS}
         connection.execute(_ADD_COUNTS, key._asdict() | counted)

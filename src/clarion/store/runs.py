@@ -7,7 +7,7 @@ push. A run in the phase `retry` stands for the deliveries of its notification t
 Guarded by the lease: a worker that lost it changes nothing. A settled range moves `after_member_id` and
 `after_device_id`; killing a worker therefore offers again exactly the pages that were open.
 
-Lock order on PostgreSQL: runs, then deliveries and tallies, then notifications.
+Lock order on PostgreSQL: runs, then deliveries, devices and tallies, then notifications.
 """
 
 from collections.abc import Collection, Sequence
