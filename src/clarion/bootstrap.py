@@ -107,7 +107,8 @@ async def serve(settings: Settings, *, with_worker: bool) -> None:
         keeping = None if reading is None else asyncio.create_task(_keep_worker(reading, stop))
         _spare_collections()
         logger.info("serving", url=base_url(settings))
-        await asyncio.wait([serving, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+        ends = [serving, asyncio.create_task(stop.wait()), *filter(None, [keeping])]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
         server.should_exit = True
         await serving

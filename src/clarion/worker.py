@@ -56,9 +56,8 @@ class Worker:
         if self._context.database.is_sqlite:
             await self._context.database.write(runs.take_over_leases)
         try:
-            async with (
-                asyncio.TaskGroup() as group
-            ):  # a chore that fails ends the worker, and a new one is started
+            # A chore that fails ends the worker, and a new one is started.
+            async with asyncio.TaskGroup() as group:
                 chores = [
                     group.create_task(_every(RENEW_SECONDS, self._renew)),
                     group.create_task(_every(SWEEP_SECONDS, self._sweep)),
