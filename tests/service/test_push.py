@@ -110,3 +110,24 @@ async def test_a_settlement_whose_commit_is_tried_again_counts_once(world: World
     for part in (begun, begun, rest, rest):
         await world.write(settle, "worker", [part], world.clock())
     assert await tally(world, told.id) == {"accepted": 3}
+
+
+async def test_a_retry_whose_commit_is_tried_again_counts_once(world: World) -> None:
+    await world.add_members(3)
+    told = await world.tell("to all")
+    [run] = await world.claim()
+    targets = await world.targets([run])
+    away = decide(
+        Unavailable("503"), targets[0], now=world.clock(), expires_at=world.clock() + 10**9, random=0.5
+    )
+    all_away = Segment(run, targets, begins_run=True, ends_run=True, answers=[Unavailable("503")] * 3)
+    await world.write(settle, "worker", [Settlement(all_away, [away] * 3)], world.clock())
+    world.clock.move(seconds=10)
+    [retry] = await world.claim()
+    again = await world.targets([retry])
+    begun = Segment(retry, again[:2], begins_run=True, ends_run=False, answers=[ACCEPTED] * 2)
+    rest = Segment(retry, again[2:], begins_run=False, ends_run=True, answers=[ACCEPTED])
+    for segment in (begun, begun, rest, rest):
+        part = Settlement(segment, [COUNTED] * len(segment.targets))
+        await world.write(settle, "worker", [part], world.clock())
+    assert await tally(world, told.id) == {"accepted": 3, "retried": 3}

@@ -8,8 +8,8 @@ open page is offered again under the same ids.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import groupby
+from dataclasses import dataclass, field, replace
+from itertools import compress, groupby
 from operator import attrgetter, itemgetter
 from typing import Final
 
@@ -149,7 +149,7 @@ def settle(connection: Connection, owner: str, settlements: Sequence[Settlement]
     be tried again.
     """
     settled = runs.lock_owned(connection, owner, {item.segment.run.id for item in settlements})
-    mine = [item for item in settlements if _is_open(item.segment, settled)]
+    mine = [_still_open(connection, item) for item in settlements if _is_open(item.segment, settled)]
     counts: dict[TallyKey, Counter[str]] = {}
     for item in mine:
         run = item.segment.run
@@ -170,6 +170,21 @@ def _is_open(segment: Segment, settled: dict[int, tuple[int, int]]) -> bool:
         return True
     last = segment.targets[-1]
     return settled[segment.run.id] < (last.member_id, last.device_id)
+
+
+def _still_open(connection: Connection, item: Settlement) -> Settlement:
+    """A retry's settlement without the deliveries that were settled already; a range has its cursor for that."""
+    segment = item.segment
+    if segment.run.phase is Phase.RANGE or not segment.targets:
+        return item
+    attempts = deliveries.open_attempts(connection, segment.run, [t.device_id for t in segment.targets])
+    still = [attempts.get(target.device_id) == target.attempts for target in segment.targets]
+    rest = replace(
+        segment,
+        targets=list(compress(segment.targets, still)),
+        answers=list(compress(segment.answers, still)),
+    )
+    return Settlement(rest, list(compress(item.decisions, still)))
 
 
 def _count(count: Counter[str], item: Settlement) -> None:

@@ -100,6 +100,18 @@ def forget_deviations(connection: Connection, run: Run, device_ids: Sequence[int
         )
 
 
+def open_attempts(connection: Connection, run: Run, device_ids: Sequence[int]) -> dict[int, int]:
+    """How often each of these devices was tried, of those whose delivery is due again."""
+    query = select(deliveries.c.device_id, deliveries.c.attempts).where(
+        deliveries.c.organization_id == run.organization_id,
+        deliveries.c.notification_id == run.notification_id,
+        deliveries.c.kind == run.kind,
+        deliveries.c.device_id.in_(device_ids),
+        deliveries.c.state.in_(OPEN_STATES),
+    )
+    return {row.device_id: row.attempts for row in connection.execute(query)}
+
+
 def next_due(connection: Connection, run: Run) -> int | None:
     """When the next retry of a notification on a channel is due; None when none is open."""
     query = select(func.min(deliveries.c.due_at)).where(
