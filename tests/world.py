@@ -17,7 +17,8 @@ from clarion.service.recall import recall
 from clarion.store import channels, devices, directory, inbox, notifications, runs
 from clarion.store.database import Database
 from clarion.store.inbox import InboxEntry
-from clarion.store.runs import Run, Target
+from clarion.store.runs import Run
+from clarion.store.targets import Target, find_targets
 from tests.clock import Clock
 
 P = ParamSpec("P")
@@ -153,7 +154,7 @@ class World:
 
     async def targets(self, claimed: Sequence[Run]) -> list[Target]:
         """Whom claimed runs address now."""
-        return await self.read(runs.find_targets, claimed, self.clock())
+        return await self.read(find_targets, claimed, self.clock())
 
     async def rows(self, table: Table, **where: Any) -> Sequence[Row[Any]]:
         """The rows of a table, in the order of its key, whose columns have these values."""

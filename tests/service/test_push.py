@@ -22,7 +22,8 @@ from clarion.service.push import (
     decide,
     settle,
 )
-from clarion.store.runs import Phase, Run, Target
+from clarion.store.runs import Phase, Run
+from clarion.store.targets import Target
 from tests.service.lanes import tally
 from tests.world import World
 

@@ -152,7 +152,7 @@ async def test_a_run_goes_on_behind_what_was_settled(world: World) -> None:
     claimed = await world.claim("killed")
     targets = await world.targets(claimed)
     assert [t.address for t in targets] == [*ann.addresses, *bob.addresses]
-    await world.write(runs.advance, claimed[0].id, targets[1])
+    await world.write(runs.advance, claimed[0].id, targets[1].member_id, targets[1].device_id)
     world.clock.move(seconds=31)
     rest = await world.targets(await world.claim("next"))
     assert [t.address for t in rest] == [ann.addresses[2], *bob.addresses]

@@ -35,7 +35,8 @@ from clarion.service.push import (
 from clarion.store import channels, deliveries, notifications, runs
 from clarion.store.database import Database
 from clarion.store.notifications import Sending
-from clarion.store.runs import Phase, Run, Target
+from clarion.store.runs import Phase, Run
+from clarion.store.targets import Target, find_targets
 
 logger = structlog.get_logger()
 
@@ -409,7 +410,7 @@ def _load(connection: Connection, claimed: Sequence[Run], now: int) -> _Work:
         and sendings[_key(run)].options.collapse_key is not None
         and deliveries.is_superseded(connection, *_key(run))
     }
-    return _Work(runs.find_targets(connection, claimed, now), sendings, superseded)
+    return _Work(find_targets(connection, claimed, now), sendings, superseded)
 
 
 def _hold_and_release(connection: Connection, channel_id: int, owner: str, rest: Rest) -> None:

@@ -21,7 +21,8 @@ from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Refuse
 from clarion.store import deliveries, devices, notifications, runs
 from clarion.store.deliveries import Deviation, TallyKey
 from clarion.store.notifications import StateChange
-from clarion.store.runs import Phase, Run, Target
+from clarion.store.runs import Phase, Run
+from clarion.store.targets import Target
 
 PAGE_DEVICES: Final = 500
 MISCONFIGURED_HOLD_MS: Final = 300_000
@@ -255,7 +256,8 @@ def _move_runs(connection: Connection, settlements: Sequence[Settlement], now: i
         elif segment.ends_run:
             ended.append(segment.run)
         elif segment.targets and segment.run.phase is Phase.RANGE:
-            runs.advance(connection, segment.run.id, segment.targets[-1])
+            last = segment.targets[-1]
+            runs.advance(connection, segment.run.id, last.member_id, last.device_id)
     if ended:
         runs.finish(connection, [run.id for run in ended])
     return ended

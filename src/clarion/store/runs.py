@@ -13,13 +13,13 @@ Lock order on PostgreSQL: runs, then deliveries, devices and tallies, then notif
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, text, update
 
-from clarion.model.delivery import OPEN_STATES, DeliveryState, PushKind
+from clarion.model.delivery import PushKind
 from clarion.model.notification import DEFAULT_TTL_SECONDS
-from clarion.store.schema import deliveries, devices, memberships, notifications, push_runs, stream_entries
+from clarion.store.schema import memberships, notifications, push_runs, stream_entries
 from clarion.store.streams import EntryKind
 from clarion.store.upsert import insert_or_update
 
@@ -66,18 +66,6 @@ class Run:
     after_member_id: int
     last_member_id: int | None
     reach: int
-
-
-class Target(NamedTuple):
-    """One device that a run offers its push to. `attempts` counts earlier tries, `was_unknown` tells of the last."""
-
-    run_id: int
-    member_id: int
-    device_id: int
-    address: str
-    attempts: int = 0
-    was_unknown: bool = False
-    is_retired: bool = False
 
 
 def add_runs(connection: Connection, organization_id: int, new: Sequence[NewRun]) -> None:
@@ -286,90 +274,6 @@ _MEMBER_AT: Final = select(
 )
 
 
-def find_targets(connection: Connection, claimed: Sequence[Run], now: int) -> list[Target]:
-    """Whom the claimed runs address, ordered by run, member and device; every device once per run."""
-    ranges = [run.id for run in claimed if run.phase is Phase.RANGE]
-    retries = [run.id for run in claimed if run.phase is Phase.RETRY]
-    targets: list[Target] = []
-    if ranges:
-        rows = connection.execute(_RANGE_TARGETS, {"runs": ranges}).all()
-        targets += [Target(*row) for row in rows]
-    if retries:
-        targets += [
-            Target(
-                run_id=row[0],
-                member_id=row.member_id,
-                device_id=row[2],
-                address=row.address,
-                attempts=row.attempts,
-                was_unknown=row.state == DeliveryState.UNKNOWN,
-                is_retired=row.retired_at is not None,
-            )
-            for row in connection.execute(_retry_targets(retries, now))
-        ]
-    return targets
-
-
-_RANGE_TARGETS: Final = text(
-    # Distinct devices over the union of the streams: both stays of one person fall into one range. SQLite is
-    # told the way by CROSS JOIN, which it keeps in order, and by the plus, without which it would look devices
-    # up by the range of members instead of one by one. PostgreSQL reads the same query as ordinary joins.
-    """
-    SELECT DISTINCT run.id, stay.member_id, device.id, device.address
-    FROM push_runs AS run
-    CROSS JOIN notifications AS notification
-    CROSS JOIN stream_entries AS entry
-    CROSS JOIN memberships AS stay
-    CROSS JOIN devices AS device
-    WHERE run.id IN :runs
-      AND notification.organization_id = run.organization_id
-      AND notification.id = run.notification_id
-      AND entry.organization_id = run.organization_id
-      AND entry.notification_id = run.notification_id
-      AND entry.kind = 'release'
-      AND stay.organization_id = run.organization_id
-      AND stay.stream_id = entry.stream_id
-      AND stay.member_id >= run.after_member_id
-      AND stay.member_id <= coalesce(run.last_member_id, 9223372036854775807)
-      AND stay.joined_seq < notification.seq
-      AND coalesce(stay.left_seq, notification.seq) >= notification.seq
-      AND device.organization_id = run.organization_id
-      AND device.member_id = +stay.member_id
-      AND device.channel_id = run.channel_id
-      AND device.id <= notification.last_device_id
-      AND device.retired_at IS NULL
-      AND (stay.member_id > run.after_member_id OR device.id > run.after_device_id)
-    ORDER BY run.id, stay.member_id, device.id
-    """
-).bindparams(bindparam("runs", expanding=True))
-
-
-def _retry_targets(run_ids: Sequence[int], now: int) -> Any:
-    """The deliveries of these runs that are due again, the longest due first."""
-    return (
-        select(
-            push_runs.c.id,
-            devices.c.member_id,
-            devices.c.id,
-            devices.c.address,
-            deliveries.c.attempts,
-            deliveries.c.state,
-            devices.c.retired_at,
-        )
-        .join(
-            deliveries,
-            (deliveries.c.organization_id == push_runs.c.organization_id)
-            & (deliveries.c.notification_id == push_runs.c.notification_id)
-            & (deliveries.c.channel_id == push_runs.c.channel_id)
-            & (deliveries.c.kind == push_runs.c.kind),
-        )
-        .join(devices, devices.c.id == deliveries.c.device_id)
-        .where(push_runs.c.id.in_(run_ids), deliveries.c.due_at <= now, deliveries.c.state.in_(OPEN_STATES))
-        .order_by(push_runs.c.id, deliveries.c.due_at, deliveries.c.device_id)
-        .limit(MOST_REACH)
-    )
-
-
 # ── Leases and ends ──────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -415,9 +319,9 @@ _OWNED: Final = (
 )
 
 
-def advance(connection: Connection, run_id: int, last: Target) -> None:
+def advance(connection: Connection, run_id: int, member_id: int, device_id: int) -> None:
     """Note that a locked run is settled up to this device."""
-    connection.execute(_ADVANCE, {"run": run_id, "member": last.member_id, "device": last.device_id})
+    connection.execute(_ADVANCE, {"run": run_id, "member": member_id, "device": device_id})
 
 
 _ADVANCE: Final = (
