@@ -144,7 +144,7 @@ class Lane:
         await self._take_rest(rest)
 
     async def close(self) -> None:
-        """Close the connection; the worker has stopped draining."""
+        """Close the connection; what is still in flight becomes unknown, and a drain that waits for it settles it."""
         await self._provider.close()
 
     async def _recover(self) -> None:

@@ -150,7 +150,7 @@ def settle(connection: Connection, owner: str, settlements: Sequence[Settlement]
     be tried again.
     """
     settled = runs.lock_owned(connection, owner, {item.segment.run.id for item in settlements})
-    mine = [_still_open(connection, item) for item in settlements if _is_open(item.segment, settled)]
+    mine = [_without_settled(connection, item) for item in settlements if _is_open(item.segment, settled)]
     counts: dict[TallyKey, Counter[str]] = {}
     for item in mine:
         run = item.segment.run
@@ -173,7 +173,7 @@ def _is_open(segment: Segment, settled: dict[int, tuple[int, int]]) -> bool:
     return settled[segment.run.id] < (last.member_id, last.device_id)
 
 
-def _still_open(connection: Connection, item: Settlement) -> Settlement:
+def _without_settled(connection: Connection, item: Settlement) -> Settlement:
     """A retry's settlement without the deliveries that were settled already; a range has its cursor for that."""
     segment = item.segment
     if segment.run.phase is Phase.RANGE or not segment.targets:

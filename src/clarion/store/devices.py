@@ -13,7 +13,7 @@ from sqlalchemy import Connection, func, insert, select, update
 
 from clarion.store.schema import devices
 
-MOST_STRIKES = 3
+MOST_STRIKES: Final = 3
 """A device whose address was doubted for so many notifications is retired."""
 
 

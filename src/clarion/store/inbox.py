@@ -15,10 +15,17 @@ from sqlalchemy import Connection, Select, func, select, union_all
 
 from clarion.model.notification import Content, NotificationState
 from clarion.store.notifications import content_from_json
-from clarion.store.schema import inbox_states, members, memberships, notifications, stream_entries, users
+from clarion.store.schema import (
+    LARGEST_NUMBER,
+    inbox_states,
+    members,
+    memberships,
+    notifications,
+    stream_entries,
+    users,
+)
 from clarion.store.streams import EntryKind
 
-_FOREVER: Final = (1 << 63) - 1
 _STAYS_PER_QUERY: Final = 100
 
 
@@ -36,7 +43,6 @@ class InboxMember:
     """The owner of an inbox."""
 
     id: int
-    user: UUID
     read_through_seq: int
 
 
@@ -64,7 +70,7 @@ class _Place(NamedTuple):
 def find_inbox_member(connection: Connection, organization_id: int, user: UUID) -> InboxMember | None:
     """The member behind a user's id."""
     row = connection.execute(
-        select(members.c.id, users.c.uuid, members.c.read_through_seq)
+        select(members.c.id, members.c.read_through_seq)
         .join(users, users.c.id == members.c.user_id)
         .where(members.c.organization_id == organization_id, users.c.uuid == user)
     ).one_or_none()
@@ -75,7 +81,7 @@ def list_entries(
     connection: Connection, organization_id: int, member: InboxMember, limit: int, before: int | None
 ) -> list[InboxEntry]:
     """The newest entries first; `before` is the release number where the last page ended."""
-    below = _FOREVER if before is None else before
+    below = LARGEST_NUMBER if before is None else before
     stays = _stays(connection, organization_id, member)
     found: set[_Place] = set()
     for start in range(0, len(stays), _STAYS_PER_QUERY):
@@ -108,7 +114,7 @@ def find_entry(
             & (memberships.c.stream_id == stream_entries.c.stream_id)
             & (memberships.c.member_id == member.id)
             & (memberships.c.joined_seq < stream_entries.c.seq)
-            & (func.coalesce(memberships.c.left_seq, _FOREVER) >= stream_entries.c.seq),
+            & (func.coalesce(memberships.c.left_seq, LARGEST_NUMBER) >= stream_entries.c.seq),
         )
         .where(
             notifications.c.organization_id == organization_id,

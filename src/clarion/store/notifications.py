@@ -90,7 +90,7 @@ def to_row(
     solution_id: int | None,
     streams: Sequence[int],
 ) -> dict[str, Any]:
-    """The row of a notification that is not released yet."""
+    """The row of a notification that is not released yet; its release sets `expires_at` anew."""
     return {
         "organization_id": organization_id,
         "id": notification.id,
@@ -214,7 +214,6 @@ def cancel(connection: Connection, organization_id: int, number: int, user_id: i
 class Sending:
     """A released notification as the worker sends it."""
 
-    organization_id: int
     id: int
     uuid: UUID
     organization: UUID
@@ -233,7 +232,6 @@ def find_sendings(
     rows = chain.from_iterable(connection.execute(_SENDINGS, among) for among in _by_organization(keys))
     return {
         (row.organization_id, row.id): Sending(
-            organization_id=row.organization_id,
             id=row.id,
             uuid=row.uuid,
             organization=row.organization,

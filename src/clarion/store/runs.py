@@ -19,7 +19,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, insert, select
 
 from clarion.model.delivery import PushKind
 from clarion.model.notification import DEFAULT_TTL_SECONDS
-from clarion.store.schema import memberships, notifications, push_runs, stream_entries
+from clarion.store.schema import LARGEST_NUMBER, memberships, notifications, push_runs, stream_entries
 from clarion.store.streams import EntryKind
 from clarion.store.upsert import insert_or_update
 
@@ -31,8 +31,6 @@ MOST_REACH: Final = 2_000
 
 UNKNOWN_REACH: Final = 1 << 40
 """The reach of an audience whose size is not known: larger than any claim."""
-
-_NO_LIMIT: Final = (1 << 63) - 1
 
 
 class Phase(StrEnum):
@@ -232,7 +230,7 @@ def _split(connection: Connection, run: Run, now: int) -> Run:
             kind=run.kind,
             phase=Phase.RANGE,
             after_member_id=last,
-            after_device_id=_NO_LIMIT,  # that member's devices are all in the first part
+            after_device_id=LARGEST_NUMBER,  # that member's devices are all in the first part
             last_member_id=run.last_member_id,
             reach=run.reach,
             due_at=now,

@@ -5,6 +5,8 @@ that organizations can be spread over servers. How the tables carry an audience 
 `docs/architecture.md`; the migrations in `migrations/` lead to exactly this.
 """
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -27,6 +29,9 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+LARGEST_NUMBER: Final = (1 << 63) - 1
+"""What the databases' integers can hold: "without end" where a range has none."""
 
 _Number = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers rows only for the type INTEGER
 
