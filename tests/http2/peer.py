@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from hpack import Decoder
 
+from clarion.http2 import Connection, Limits
 from clarion.http2 import frames as f
 
-from .wire import ACK, Frame
+from .wire import ACK, Frame, answer
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,12 @@ class Certificate:
         return context
 
 
-def make_certificate(folder: Path) -> Certificate:
-    """Make a certificate for loopback that is its own authority."""
+def make_certificate(folder: Path, host: str = "localhost") -> Certificate:
+    """Make a certificate for a name and for loopback that is its own authority."""
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)])
     now = dt.datetime.now(dt.UTC)
-    addresses = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    addresses = [x509.DNSName(host), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
@@ -163,3 +164,29 @@ async def serving(certificate: Certificate, *scripts: Script, alpn: str = "h2") 
         await asyncio.gather(*tasks, return_exceptions=True)
         await server.wait_closed()
     assert not failures, failures
+
+
+@asynccontextmanager
+async def connected(
+    certificate: Certificate, tls: ssl.SSLContext, script: Script, limits: Limits | None = None
+) -> AsyncIterator[Connection]:
+    async with serving(certificate, script) as port:
+        connection = await Connection.open(
+            "localhost", port, tls=tls, limits=limits or Limits(close_seconds=0.2)
+        )
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+async def answer_all(peer: Peer) -> None:
+    await peer.greet()
+    while True:
+        request = await peer.request()
+        peer.send(answer(request.stream_id))
+
+
+async def stay_silent(peer: Peer) -> None:
+    await peer.greet()
+    await peer.until_closed()

@@ -1,7 +1,5 @@
 import asyncio
 import ssl
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
 
@@ -9,7 +7,7 @@ from clarion.http2 import Answer, ConnectFailed, Connection, Limits, NotProcesse
 from clarion.http2 import frames as f
 from clarion.http2.frames import Code
 
-from .peer import Certificate, Peer, Script, serving
+from .peer import Certificate, Peer, answer_all, connected, serving, stay_silent
 from .wire import KEEPING, STATUS_400, STATUS_410, TEMPLATE, answer, answer_with, holes
 
 OK = Answer(200, (), b"")
@@ -21,32 +19,6 @@ QUICK = Limits(
     ping_seconds=0.2,
     close_seconds=0.2,
 )
-
-
-@asynccontextmanager
-async def connected(
-    certificate: Certificate, tls: ssl.SSLContext, script: Script, limits: Limits | None = None
-) -> AsyncIterator[Connection]:
-    async with serving(certificate, script) as port:
-        connection = await Connection.open(
-            "localhost", port, tls=tls, limits=limits or Limits(close_seconds=0.2)
-        )
-        try:
-            yield connection
-        finally:
-            await connection.close()
-
-
-async def answer_all(peer: Peer) -> None:
-    await peer.greet()
-    while True:
-        request = await peer.request()
-        peer.send(answer(request.stream_id))
-
-
-async def stay_silent(peer: Peer) -> None:
-    await peer.greet()
-    await peer.until_closed()
 
 
 # -- opening
@@ -381,7 +353,8 @@ async def test_a_flood_of_pings_from_a_peer_that_does_not_read_ends_the_connecti
             await peer.writer.drain()
             await asyncio.sleep(0)
 
-    async with connected(certificate, tls, script) as connection:
+    patient = Limits(max_idle_frames=10**9, close_seconds=0.2)
+    async with connected(certificate, tls, script, patient) as connection:
         results = await connection.burst(TEMPLATE, holes(1))
     assert results == [Unknown("the peer asks for replies and does not read them")]
 

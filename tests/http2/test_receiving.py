@@ -12,6 +12,7 @@ from clarion.http2.errors import PeerError
 from clarion.http2.frames import Code
 from clarion.http2.receiving import OUR_WINDOW
 
+from .talk import PIECES, REASON
 from .wire import (
     ACK,
     KEEPING,
@@ -29,7 +30,6 @@ from .wire import (
 )
 
 OK = Answer(200, (), b"")
-REASON = b'{"reason":"BadDeviceToken"}'
 
 
 def results_of(
@@ -258,7 +258,7 @@ def test_the_greeting_asks_for_stateless_answers_and_no_push() -> None:
     assert (values[f.HEADER_TABLE_SIZE], values[f.ENABLE_PUSH], values[f.INITIAL_WINDOW_SIZE]) == (
         0,
         0,
-        65_537,
+        65_535,
     )
     assert update.stream_id == 0
 
@@ -419,24 +419,8 @@ def test_more_than_our_window_ends_the_connection() -> None:
 
 # -- any octets, any pieces
 
-FRAMES: list[Callable[[int], bytes]] = [
-    answer,
-    lambda stream_id: answer(stream_id, b"\x20\x88" + literal(b"server", b"nginx")),
-    lambda stream_id: answer(stream_id, STATUS_201),
-    lambda stream_id: answer_with(stream_id, STATUS_410, REASON),
-    lambda stream_id: answer_with(stream_id, b"\x88", b"{}"),
-    lambda stream_id: (
-        f.frame(f.HEADERS, f.END_STREAM, stream_id, b"")
-        + f.frame(f.CONTINUATION, f.END_HEADERS, stream_id, STATUS_400)
-    ),
-    lambda stream_id: reset(stream_id, Code.REFUSED_STREAM),
-    lambda stream_id: answer(stream_id) + reset(stream_id, Code.NO_ERROR),
-    lambda stream_id: f.frame(f.PING, 0, 0, b"--ping--") + answer(stream_id, STATUS_400),
-    lambda stream_id: f.settings({f.MAX_CONCURRENT_STREAMS: 3}) + f.window_update(0, 9) + answer(stream_id),
-]
 
-
-@given(st.lists(st.sampled_from(FRAMES), min_size=1, max_size=20), st.data())
+@given(st.lists(st.sampled_from(PIECES), min_size=1, max_size=20), st.data())
 def test_any_chunking_of_a_valid_stream_gives_the_same_results(
     builders: list[Callable[[int], bytes]], data: st.DataObject
 ) -> None:
@@ -484,8 +468,8 @@ def test_any_octets_end_in_results_or_in_a_clean_error(
     with contextlib.suppress(PeerError):
         wire.feed(octets, sizes)
     assert all(frame.stream_id <= 7 for frame in wire.sent())
-    wire.sender.refuse_waiting("over")
-    wire.streams.settle_above(0, Unknown("over"))
+    wire.backlog.refuse("over")
+    wire.streams.settle_all(Unknown("over"))
     assert ending.results is not None
     assert len(ending.results) == 4
     assert not wire.streams.open

@@ -157,7 +157,7 @@ def test_stream_ids_run_out_and_the_rest_stays_unsent() -> None:
     ending = wire.burst(holes(5))
     assert opened(wire.sent()) == [2**31 - 5, 2**31 - 3, 2**31 - 1]
     assert wire.sender.exhausted
-    wire.sender.refuse_waiting("used up")
+    wire.backlog.refuse("used up")
     wire.feed(b"".join(answer(stream_id) for stream_id in (2**31 - 5, 2**31 - 3, 2**31 - 1)))
     assert ending.results == [Answer(200, (), b"")] * 3 + [NotProcessed("used up")] * 2
 
@@ -181,11 +181,12 @@ def test_abandoned_requests_are_reset_and_their_late_answers_ignored() -> None:
     ending = wire.burst(holes(3))
     wire.sent()
     burst = wire.streams.open[1].burst
-    wire.sender.abandon(burst)
+    wire.backlog.forget(burst)
+    wire.sender.forget(burst)
     assert wire.sent() == [Frame(f.RST_STREAM, 0, 1, b"\0\0\0\x08"), Frame(f.RST_STREAM, 0, 3, b"\0\0\0\x08")]
     wire.feed(answer(1) + answer(3))
     assert ending.results is None
-    assert not wire.sender.waiting
+    assert wire.backlog.first is None
 
 
 @given(

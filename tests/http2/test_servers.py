@@ -1,26 +1,19 @@
 """Against real servers: nghttpd, and nginx, whose access log is an honest witness of what arrived."""
 
-import asyncio
-import os
-import shutil
-import socket
 import ssl
-import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvloop
 
-from clarion.http2 import Answer, ConnectFailed, Connection, Limits, Origin, Template, literal
+from clarion.http2 import Answer, Limits, Pool, Template, literal
 
 from .peer import Certificate
+from .programs import find, free_port, opened, running
 from .wire import hole
 
 COUNT = 5000
-PATIENCE_SECONDS = 10
 TEMPLATE = Template(
     method="POST",
     authority="localhost",
@@ -53,38 +46,12 @@ http {{
 """
 
 
-def find(program: str) -> str:
-    found = shutil.which(program) or shutil.which(program, path="/usr/sbin")
-    if found is None and os.environ.get("CI") == "true":
-        pytest.fail(f"{program} is not installed, and must be where CI runs")
-    if found is None:
-        pytest.skip(f"{program} is not installed")
-    return found
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-@contextmanager
-def running(*command: str) -> Iterator[None]:
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(PATIENCE_SECONDS)
-
-
 @pytest.fixture
-def nghttpd(certificate: Certificate, tmp_path: Path) -> Iterator[int]:
+def nghttpd(certificate: Certificate, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[int]:
     (tmp_path / "empty").touch()
     (tmp_path / "page").write_text("a page")
     port = free_port()
-    options = ("--address=127.0.0.1", f"--htdocs={tmp_path}")
+    options = ["--address=127.0.0.1", f"--htdocs={tmp_path}", *getattr(request, "param", [])]
     with running(find("nghttpd"), *options, str(port), str(certificate.key), str(certificate.chain)):
         yield port
 
@@ -96,23 +63,6 @@ def nginx(certificate: Certificate, tmp_path: Path) -> Iterator[int]:
     settings.write_text(NGINX.format(folder=tmp_path, port=port, certificate=certificate))
     with running(find("nginx"), "-e", str(tmp_path / "start.log"), "-c", str(settings)):
         yield port
-
-
-@pytest.fixture(params=[asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
-def run(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Run a coroutine on one of the two loops."""
-    with asyncio.Runner(loop_factory=request.param) as runner:
-        yield runner.run
-
-
-async def opened(port: int, tls: ssl.SSLContext) -> Connection:
-    """Connect to a server that is just starting."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            try:
-                return await Connection.open("localhost", port, tls=tls, limits=Limits(close_seconds=0.5))
-            except ConnectFailed:
-                await asyncio.sleep(0.02)
 
 
 def test_nghttpd_answers_five_thousand(nghttpd: int, tls: ssl.SSLContext, run: Any) -> None:
@@ -136,13 +86,44 @@ def test_nghttpd_answers_five_thousand(nghttpd: int, tls: ssl.SSLContext, run: A
     run(scene())
 
 
+@pytest.mark.parametrize(
+    "nghttpd",
+    [
+        ["--header-table-size=0"],
+        ["--header-table-size=100", "--encoder-header-table-size=0"],
+        ["--padding=200"],
+        ["--early-response"],
+        ["--trailer=x-checksum: abc"],
+        ["--max-concurrent-streams=1"],
+        ["--window-bits=4", "--connection-window-bits=4"],
+    ],
+    ids=lambda options: options[0],
+    indirect=True,
+)
+def test_nghttpd_answers_however_it_is_set(nghttpd: int, tls: ssl.SSLContext, run: Any) -> None:
+    async def scene() -> None:
+        connection = await opened(nghttpd, tls)
+        page = Template(
+            method="POST", authority="localhost", headers=[], body=(b"<", b">"), keep_success=True
+        )
+        for template in (TEMPLATE, page):
+            requests = [(literal(b":path", b"/page"), b"x" * 200), hole(404, b"x" * 200)] * 200
+            results = await connection.burst(template, requests)
+            assert [result.status for result in results if isinstance(result, Answer)] == [200, 404] * 200
+        pages = results[::2]
+        assert {result.body for result in pages if isinstance(result, Answer)} == {b"a page"}
+        await connection.close()
+
+    run(scene())
+
+
 def test_nginx_answers_five_thousand_over_connections_it_ends(
     nginx: int, tls: ssl.SSLContext, run: Any, tmp_path: Path
 ) -> None:
     async def scene() -> None:
         connection = await opened(nginx, tls)
         await connection.close()
-        origin = Origin("localhost", nginx, tls=tls, limits=Limits(close_seconds=0.5))
+        origin = Pool("localhost", nginx, tls=tls, limits=Limits(close_seconds=0.5))
         results = await origin.burst(TEMPLATE, [hole(number, b"x" * 200) for number in range(COUNT)])
         assert results == [Answer(200, (), b"")] * COUNT
         (gone,) = await origin.burst(TEMPLATE, [(literal(b":path", b"/gone/1"), b"x")])

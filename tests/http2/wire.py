@@ -1,11 +1,15 @@
 """The pure parts wired together without a socket, and frames as a peer writes and reads them."""
 
+import gc
+import sys
+import types
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from clarion.http2 import Hole, Limits, Result, Template, literal
 from clarion.http2 import frames as f
-from clarion.http2.exchanges import Burst, Streams
+from clarion.http2.backlog import Backlog, Burst
+from clarion.http2.exchanges import Streams
 from clarion.http2.receiving import Receiver
 from clarion.http2.sending import Sender
 
@@ -71,15 +75,16 @@ class Wire:
         acknowledge: bool = True,
     ) -> None:
         limits = limits or Limits()
-        self.streams = Streams()
-        self.sender = Sender(self.streams, limits)
-        self.receiver = Receiver(self.streams, self.sender, limits)
+        self.backlog = Backlog()
+        self.streams = Streams(self.backlog)
+        self.sender = Sender(self.streams, self.backlog, limits)
+        self.receiver = Receiver(self.streams, self.sender, limits, 0.0)
         self.feed(f.settings(settings or {}))
         if acknowledge:
             self.feed(ACK)
         self.sender.control.clear()
 
-    def feed(self, octets: bytes, sizes: Iterable[int] = ()) -> None:
+    def feed(self, octets: bytes, sizes: Iterable[int] = (), now: float = 0.0) -> None:
         """Let octets arrive, in pieces of the given sizes, the rest as one."""
         cuts = iter(sizes)
         while octets:
@@ -87,11 +92,13 @@ class Wire:
             size = min(next(cuts, len(octets)), len(space), len(octets))
             space[:size] = octets[:size]
             octets = octets[size:]
-            self.receiver.receive(size)
+            self.receiver.receive(size, now)
+            if self.receiver.leaving:
+                self.backlog.refuse(self.receiver.leaving)
 
     def burst(self, requests: Sequence[Hole], template: Template = TEMPLATE) -> "Ending":
         ending = Ending()
-        self.sender.add(Burst(template, requests, ending.finish))
+        self.backlog.add(Burst(template, requests, ending.finish))
         return ending
 
     def sent(self, now: float = 0.0) -> list[Frame]:
@@ -116,3 +123,16 @@ class Ending:
     def finish(self, results: list[Result]) -> None:
         assert self.results is None
         self.results = results
+
+
+def held(root: object) -> int:
+    """How many octets an object and all that it leads to take."""
+    seen: dict[int, object] = {}
+    found = [root]
+    while found:
+        each = found.pop()
+        if id(each) in seen or isinstance(each, type | types.ModuleType | types.FunctionType):
+            continue
+        seen[id(each)] = each
+        found += gc.get_referents(each)
+    return sum(map(sys.getsizeof, seen.values()))

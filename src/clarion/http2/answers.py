@@ -4,6 +4,10 @@ The receiver cuts frames and hands those of streams to this place. The trick is 
 acknowledged that it may not use a dynamic table, a header block that begins with the octet 0x88 says ":status
 200" whatever follows, so a plain success is told without decoding, copying or making anything. 201 has no
 such octet; how this peer spells it is learnt from the first one, which is decoded as all other answers are.
+
+What one peer can make us hold is fixed: one unfinished header block of `max_header_octets`, and per open stream
+one header list of that length and a body of `max_answer_octets`. Nothing is remembered of streams that are over.
+A plain success whose body nobody wants is taken at its status; every other answer is held to its content-length.
 """
 
 from typing import Final
@@ -11,24 +15,28 @@ from typing import Final
 from clarion.http2.errors import PeerError
 from clarion.http2.exchanges import Exchange, Lot, Streams
 from clarion.http2.frames import END_HEADERS, END_STREAM, HAS_PRIORITY, PADDED, Code, code_name
-from clarion.http2.headers import BlockReader, Fields, are_plain, read_status
+from clarion.http2.headers import BlockReader, Fields, are_plain, content_length, read_status
 from clarion.http2.limits import Limits
-from clarion.http2.results import CREATED, OK, Answer, NotProcessed, Unknown
+from clarion.http2.patience import Patience
+from clarion.http2.results import CREATED, OK, Answer, Unknown
 from clarion.http2.sending import Sender
 
 WHOLE_ANSWER: Final = END_STREAM | END_HEADERS
 PLAIN: Final = {200: OK, 201: CREATED}
 STATUS_200: Final = (b"\x88", b"\x20\x88")
+WRONG_LENGTH: Final = "an answer whose body is not as long as its content-length says"
 STATUS_LITERALS: Final = frozenset(kind | index for kind in (0x00, 0x10, 0x40) for index in range(8, 15))
 MAX_BLOCK_PIECES: Final = 64
+WITHOUT_BODY: Final = frozenset({204, 304})
 
 
 class AnswerReader:
     """Follows every open stream to its end."""
 
-    def __init__(self, streams: Streams, sender: Sender, limits: Limits) -> None:
+    def __init__(self, streams: Streams, sender: Sender, patience: Patience, limits: Limits) -> None:
         self._streams = streams
         self._sender = sender
+        self._patience = patience
         self._limits = limits
         self._fields = BlockReader(limits.max_header_octets)
         self._block: _Block | None = None
@@ -65,6 +73,15 @@ class AnswerReader:
             self._streams.open[stream_id] = lot.halfway(answer)
         return True
 
+    def settle_halfway(self, stream_id: int) -> bool:
+        """Take an empty DATA that ends a stream, if all else of a plain success was there."""
+        lot = self._streams.open.get(stream_id)
+        if lot is None or lot.answer is None or isinstance(lot, Exchange) or self._block is not None:
+            return False
+        del self._streams.open[stream_id]
+        lot.burst.settle((stream_id >> 1) - lot.shift, lot.answer)
+        return True
+
     def on_headers(self, flags: int, stream_id: int, payload: bytes) -> None:
         """Begin the header block of an answer, of its trailers, or of a 1xx."""
         piece = _unpadded(flags, payload)
@@ -82,10 +99,10 @@ class AnswerReader:
         self._on_block_piece(self._block, flags, payload)
 
     def _on_block_piece(self, block: "_Block", flags: int, piece: bytes) -> None:
-        block.octets += piece
         block.pieces += 1
-        if len(block.octets) > self._limits.max_header_octets or block.pieces > MAX_BLOCK_PIECES:
+        if len(block.octets) + len(piece) > self._limits.max_header_octets or block.pieces > MAX_BLOCK_PIECES:
             raise PeerError(Code.ENHANCE_YOUR_CALM, "a header block beyond our limit")
+        block.octets += piece
         if flags & END_HEADERS:
             self._block = None
             self._on_block(block.stream_id, bytes(block.octets), ended=block.ends_stream)
@@ -101,8 +118,9 @@ class AnswerReader:
             return
         fields = self._fields.read(block)
         if lot is None:
+            self._patience.spend(len(fields))
             return
-        if lot.answer or (isinstance(lot, Exchange) and lot.status):
+        if lot.has_begun:
             self._on_trailers(stream_id, lot, fields, ended=ended)
             return
         status = read_status(fields)
@@ -116,6 +134,9 @@ class AnswerReader:
             exchange.status, exchange.fields = status, fields[1:]
             if ended:
                 self._finish(stream_id, exchange)
+        else:
+            # There may be any number of these.
+            self._patience.spend(len(fields))
 
     def _learn_created(self, status: int, block: bytes) -> None:
         """Remember how this peer spells 201, which has no octet of its own as 200 has."""
@@ -153,7 +174,7 @@ class AnswerReader:
         if not exchange.status:
             self._sender.fail_stream(stream_id, Code.PROTOCOL_ERROR, "an answer's body before its status")
             return
-        exchange.received += len(payload)
+        exchange.received += len(data)
         limit = self._limits.max_answer_octets
         if exchange.answer is None:
             exchange.body += data
@@ -161,11 +182,21 @@ class AnswerReader:
         if flags & END_STREAM:
             self._finish(stream_id, exchange)
         elif exchange.received > limit:
+            self._cut(stream_id, exchange)
+
+    def _cut(self, stream_id: int, exchange: Exchange) -> None:
+        """Settle a stream with as much of its answer as we keep."""
+        if _is_as_said(exchange, whole=False):
             self._sender.reset(stream_id, Code.CANCEL)
             self._streams.settle(stream_id, exchange.as_answer())
+        else:
+            self._sender.fail_stream(stream_id, Code.PROTOCOL_ERROR, WRONG_LENGTH)
 
     def _finish(self, stream_id: int, exchange: Exchange) -> None:
         """Settle a stream whose answer is complete; what is left of its request need not be sent."""
+        if not _is_as_said(exchange, whole=True):
+            self._sender.fail_stream(stream_id, Code.PROTOCOL_ERROR, WRONG_LENGTH)
+            return
         if exchange.unsent:
             self._sender.reset(stream_id, Code.NO_ERROR)
         self._streams.settle(stream_id, exchange.as_answer())
@@ -175,10 +206,11 @@ class AnswerReader:
         if len(payload) != 4:
             raise PeerError(Code.FRAME_SIZE_ERROR, "RST_STREAM of a broken length")
         code = int.from_bytes(payload, "big")
-        if stream_id not in self._streams.open:
+        lot = self._streams.open.get(stream_id)
+        if lot is None:
             return
-        if code == Code.REFUSED_STREAM:
-            self._streams.settle(stream_id, NotProcessed("refused: REFUSED_STREAM"))
+        if code == Code.REFUSED_STREAM and not lot.has_begun:
+            self._streams.give_back_refused(stream_id, "refused: REFUSED_STREAM")
         else:
             self._streams.settle(stream_id, Unknown(f"reset by the peer: {code_name(code)}"))
 
@@ -201,3 +233,13 @@ def _unpadded(flags: int, payload: bytes) -> bytes:
     if not payload or payload[0] >= len(payload):
         raise PeerError(Code.PROTOCOL_ERROR, "more padding than payload")
     return payload[1 : len(payload) - payload[0]]
+
+
+def _is_as_said(exchange: Exchange, *, whole: bool) -> bool:
+    """Whether a body, whole or as far as it came, agrees with its content-length (RFC 9113 §8.1.1)."""
+    if exchange.answer:
+        return True
+    if exchange.burst.template.asks_for_head or exchange.status in WITHOUT_BODY:
+        return not exchange.received
+    said = content_length(exchange.fields)
+    return said is None or (said == exchange.received if whole else said >= exchange.received)

@@ -2,10 +2,11 @@
 
     Http2Error
     ├── ConnectFailed      no connection could be made; nothing was sent
+    │   └── NoHttp2        there is a server, but it does not speak HTTP/2
     └── PeerError          the other side broke a rule of HTTP/2; ends the connection
 
-Callers of this package meet `ConnectFailed` only. A `PeerError` stays inside: the connection answers it with
-GOAWAY, and the requests that it touched end as `NotProcessed` or `Unknown`.
+Callers of this package meet `ConnectFailed` and `NoHttp2` only. A `PeerError` stays inside: the connection answers
+it with GOAWAY, and the requests that it touched end as `NotProcessed` or `Unknown`.
 """
 
 
@@ -14,7 +15,11 @@ class Http2Error(Exception):
 
 
 class ConnectFailed(Http2Error):  # noqa: N818 - named after what happened, as a caller says it
-    """No connection could be made: DNS, TCP, TLS, ALPN or a server that never sent its SETTINGS."""
+    """No connection could be made: DNS, TCP, a proxy, TLS, or a server that never sent its SETTINGS."""
+
+
+class NoHttp2(ConnectFailed):
+    """The server did not choose `h2` by ALPN. Another protocol may reach it."""
 
 
 class PeerError(Http2Error):

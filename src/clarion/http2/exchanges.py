@@ -7,74 +7,42 @@ that needs a memory (an answer that is not a plain success, a body that does not
 `Exchange`.
 """
 
-from collections.abc import Callable, Sequence
 from typing import Self
 
-from clarion.http2.headers import Fields, Hole, Template
-from clarion.http2.results import Answer, NotProcessed, Result
-
-
-class Burst:
-    """Requests of one template, their results in the same order, and whom to tell when all have one."""
-
-    __slots__ = ("_on_done", "holes", "left", "results", "sent", "template")
-
-    def __init__(
-        self, template: Template, holes: Sequence[Hole], on_done: Callable[[list[Result]], None]
-    ) -> None:
-        self.template = template
-        self.holes = holes
-        self.results: list[Result] = [NotProcessed("never sent")] * len(holes)
-        self.sent = 0
-        self.left = len(holes)
-        self._on_done = on_done
-
-    def settle(self, place: int, result: Result) -> None:
-        """Record the result of one request, once."""
-        self.results[place] = result
-        self.left -= 1
-        if not self.left:
-            self.finish()
-
-    def settle_unsent(self, result: Result) -> None:
-        """Record one result for all requests that have not been sent."""
-        unsent = len(self.holes) - self.sent
-        if not unsent:
-            return
-        self.results[self.sent :] = [result] * unsent
-        self.sent += unsent
-        self.left -= unsent
-        if not self.left:
-            self.finish()
-
-    def finish(self) -> None:
-        """Hand the results over."""
-        self._on_done(self.results)
+from clarion.http2.backlog import Backlog, Burst, Span
+from clarion.http2.headers import Fields
+from clarion.http2.results import Answer, Result, Unknown
 
 
 class Lot:
     """Requests sent in one go. `plain` means that nothing but a plain answer is needed to end one of them."""
 
-    __slots__ = ("_halfway", "answer", "burst", "deadline", "plain", "shift")
+    __slots__ = ("_halfway", "answer", "burst", "deadline", "plain", "refusals", "shift")
 
-    def __init__(self, burst: Burst, shift: int, deadline: float) -> None:
+    def __init__(self, burst: Burst, shift: int, deadline: float, refusals: int) -> None:
         self.burst = burst
         self.shift = shift
         self.deadline = deadline
+        self.refusals = refusals
         self.plain = not burst.template.keep_success
         self.answer: Answer | None = None
         self._halfway: Lot | None = None
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the peer has begun to answer."""
+        return self.answer is not None
+
     @classmethod
-    def next_of(cls, burst: Burst, first_stream_id: int, deadline: float) -> Self:
-        """Make the lot whose first stream carries the burst's next unsent request."""
-        return cls(burst, (first_stream_id >> 1) - burst.sent, deadline)
+    def next_of(cls, span: Span, first_stream_id: int, deadline: float) -> Self:
+        """Make the lot whose first stream carries the first request of a span."""
+        return cls(span.burst, (first_stream_id >> 1) - span.start, deadline, span.refusals)
 
     def halfway(self, answer: Answer) -> "Lot":
         """Return the twin of this lot for streams whose plain answer came and whose body, not wanted, is
         still to end."""
         if self._halfway is None or self._halfway.answer is not answer:
-            twin = Lot(self.burst, self.shift, self.deadline)
+            twin = Lot(self.burst, self.shift, self.deadline, self.refusals)
             twin.plain, twin.answer = False, answer
             self._halfway = twin
         return self._halfway
@@ -86,7 +54,7 @@ class Exchange(Lot):
     __slots__ = ("body", "fields", "lot", "received", "status", "unsent", "window")
 
     def __init__(self, lot: Lot) -> None:
-        super().__init__(lot.burst, lot.shift, lot.deadline)
+        super().__init__(lot.burst, lot.shift, lot.deadline, lot.refusals)
         self.plain = False
         self.answer = lot.answer
         self.lot = lot
@@ -97,6 +65,11 @@ class Exchange(Lot):
         self.unsent = memoryview(b"")
         self.window = 0
 
+    @property
+    def has_begun(self) -> bool:
+        """Whether the peer has begun to answer."""
+        return self.status != 0
+
     def as_answer(self) -> Answer:
         """What the peer has said so far, as an answer."""
         return self.answer or Answer(self.status, self.fields, bytes(self.body))
@@ -105,10 +78,13 @@ class Exchange(Lot):
 class Streams:
     """The open streams, oldest first, hence in order of their deadlines."""
 
-    def __init__(self) -> None:
+    def __init__(self, backlog: Backlog) -> None:
         self.open: dict[int, Lot] = {}
         self.unfinished: dict[int, Exchange] = {}
         """Those whose request body is not wholly sent."""
+        self.given_back = 0
+        """How many requests ended without an answer because the peer surely did not process them."""
+        self._backlog = backlog
 
     def own(self, stream_id: int, lot: Lot) -> Exchange:
         """Give an open stream a memory of its own, unless it has one."""
@@ -119,14 +95,40 @@ class Streams:
 
     def settle(self, stream_id: int, result: Result) -> None:
         """End an open stream with a result."""
-        lot = self.open.pop(stream_id)
-        self.unfinished.pop(stream_id, None)
+        lot = self._close(stream_id)
         lot.burst.settle((stream_id >> 1) - lot.shift, result)
 
-    def settle_above(self, stream_id: int, result: Result) -> None:
-        """End all streams above an id with the same result."""
-        for each in [each for each in self.open if each > stream_id]:
+    def settle_all(self, result: Result) -> None:
+        """End all streams with the same result."""
+        for each in list(self.open):
             self.settle(each, result)
+
+    def give_back_refused(self, stream_id: int, reason: str) -> None:
+        """End an open stream that the peer refused; another may carry its request."""
+        lot = self._close(stream_id)
+        self.given_back += 1
+        self._backlog.give_back_refused(lot.burst, (stream_id >> 1) - lot.shift, lot.refusals, reason)
+
+    def give_back_above(self, stream_id: int) -> None:
+        """End all streams above an id; others may carry their requests."""
+        spans: list[Span] = []
+        for each in [each for each in self.open if each > stream_id]:
+            lot = self._close(each)
+            place = (each >> 1) - lot.shift
+            if lot.has_begun:
+                lot.burst.settle(place, Unknown("the peer left in the middle of its answer"))
+                continue
+            span = Span(lot.burst, place, place + 1, lot.refusals)
+            if spans and spans[-1].adjoins(span):
+                spans[-1].stop += 1
+            else:
+                spans.append(span)
+            self.given_back += 1
+        self._backlog.give_back(spans)
+
+    def _close(self, stream_id: int) -> Lot:
+        self.unfinished.pop(stream_id, None)
+        return self.open.pop(stream_id)
 
     def overdue(self, now: float) -> list[int]:
         """List the streams whose deadline has passed."""
@@ -141,10 +143,9 @@ class Streams:
         """Return the moment at which the oldest open stream is overdue."""
         return next(iter(self.open.values())).deadline if self.open else None
 
-    def abandon(self, burst: Burst) -> list[int]:
-        """Forget the open streams of a burst that nobody waits for; return their ids."""
+    def forget(self, burst: Burst) -> list[int]:
+        """Close the streams of a burst that nobody waits for; return their ids."""
         found = [stream_id for stream_id, lot in self.open.items() if lot.burst is burst]
         for stream_id in found:
-            del self.open[stream_id]
-            self.unfinished.pop(stream_id, None)
+            self._close(stream_id)
         return found

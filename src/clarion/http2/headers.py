@@ -29,15 +29,19 @@ NEVER_INDEXED: Final = frozenset({"authorization", "proxy-authorization", "cooki
 HOP_BY_HOP: Final = frozenset(
     {"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "host"}
 )
+OF_A_CONNECTION: Final = frozenset(
+    {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
+)
 
 _name_is_good = re.compile(rb":?[!#$%&'*+\-.^_`|~0-9a-z]+").fullmatch
+_is_visible = re.compile(rb"[!-~]*").fullmatch
 _find_bad_octet = re.compile(rb"[\0\r\n]|^[ \t]|[ \t]$").search
 _status_is_good = re.compile(rb"[1-9][0-9]{2}").fullmatch
 
 
 def literal(name: bytes, value: bytes) -> bytes:
     """Encode one header field as a literal without indexing, the value raw: what a hole is made of."""
-    if _find_bad_octet(value):
+    if not _is_visible(value) and _find_bad_octet(value):
         raise ValueError(f"the value of {name!r} holds an octet that a header field must not hold")
     octets = len(value)
     if octets < 0x7F:
@@ -91,7 +95,7 @@ class Template:
     connection.
     """
 
-    __slots__ = ("block_end", "block_start", "body_end", "body_start", "keep_success")
+    __slots__ = ("asks_for_head", "block_end", "block_start", "body_end", "body_start", "keep_success")
 
     def __init__(
         self,
@@ -110,6 +114,7 @@ class Template:
         self.block_end = b"".join(_constant(name, value) for name, value in headers)
         self.body_start, self.body_end = body
         self.keep_success = keep_success
+        self.asks_for_head = method == "HEAD"
 
 
 class BlockReader:
@@ -132,7 +137,9 @@ class BlockReader:
         try:
             return tuple((bytes(name), bytes(value)) for name, value in self._decoder.decode(block, raw=True))
         except HPACKError as error:
-            raise PeerError(Code.COMPRESSION_ERROR, f"unreadable header block: {error}") from error
+            # Not the error's own words: they quote the block.
+            reason = f"unreadable header block ({type(error).__name__})"
+            raise PeerError(Code.COMPRESSION_ERROR, reason) from error
 
 
 def read_status(fields: Fields) -> int | None:
@@ -143,5 +150,21 @@ def read_status(fields: Fields) -> int | None:
 
 
 def are_plain(fields: Fields) -> bool:
-    """Whether all names are well formed and none is a pseudo-header; also what trailers must be."""
-    return all(_name_is_good(name) and not name.startswith(b":") for name, _ in fields)
+    """Whether all fields are well formed, none a pseudo-header or one of HTTP/1.1's connections; also what
+    trailers must be."""
+    return all(
+        _name_is_good(name)
+        and not name.startswith(b":")
+        and name not in OF_A_CONNECTION
+        and not _find_bad_octet(value)
+        for name, value in fields
+    )
+
+
+def content_length(fields: Fields) -> int | None:
+    """Return how long a body is said to be; None when nothing is said, -1 when nobody can make sense of it."""
+    said = {value for name, value in fields if name == b"content-length"}
+    if not said:
+        return None
+    value = said.pop()
+    return int(value) if value.isdigit() and len(value) < 20 and not said else -1

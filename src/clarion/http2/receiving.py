@@ -4,6 +4,9 @@ The trick is in `receive`: an answer that is a plain success in one frame, as ne
 octets of head and one of block, and settled on the spot without being copied. Whatever else arrives is cut
 out and goes to the handler of its frame type; those are complete and need not be fast. Frames of streams
 belong to `answers`, those of the connection are here.
+
+A peer cannot make us hold more than the buffer, nor keep us busy for nothing: frames that end no request are
+counted by its `patience`.
 """
 
 from collections.abc import Callable
@@ -13,13 +16,14 @@ from clarion.http2 import frames
 from clarion.http2.answers import AnswerReader
 from clarion.http2.errors import PeerError
 from clarion.http2.exchanges import Streams
-from clarion.http2.frames import ACK, CONTINUATION, DATA, HEAD_OCTETS, HEADERS, Code
+from clarion.http2.frames import ACK, CONTINUATION, DATA, END_STREAM, HEAD_OCTETS, HEADERS, Code
 from clarion.http2.limits import Limits
-from clarion.http2.results import NotProcessed
+from clarion.http2.patience import Patience
 from clarion.http2.sending import Sender
 
 BUFFER_OCTETS: Final = 131_072
 OUR_WINDOW: Final = 1 << 24
+EMPTY_DATA: Final = 0 << 8 | DATA
 LARGEST_WORD: Final = frames.DEFAULT_FRAME << 8 | 0xFF
 OF_A_STREAM: Final = frozenset({DATA, HEADERS, frames.RST_STREAM, CONTINUATION})
 OF_THE_CONNECTION: Final = frozenset({frames.SETTINGS, frames.PING, frames.GOAWAY})
@@ -30,7 +34,7 @@ MAX_DEBUG_OCTETS: Final = 256
 class Receiver:
     """Reads what the peer sends, settles requests, and leaves replies with the sender."""
 
-    def __init__(self, streams: Streams, sender: Sender, limits: Limits) -> None:
+    def __init__(self, streams: Streams, sender: Sender, limits: Limits, now: float) -> None:
         self.greeted = False
         """Whether the peer's first SETTINGS have arrived."""
         self.acknowledged = False
@@ -40,12 +44,14 @@ class Receiver:
         self._streams = streams
         self._sender = sender
         self._limits = limits
-        self._answers = AnswerReader(streams, sender, limits)
+        self._patience = Patience(streams, sender, limits, now)
+        self._answers = AnswerReader(streams, sender, self._patience, limits)
         self._buffer = bytearray(BUFFER_OCTETS)
         self._view = memoryview(self._buffer)
         self._filled = 0
         self._needed = HEAD_OCTETS
         self._window = OUR_WINDOW
+        self._last_stream = frames.LARGEST_STREAM_ID
         self._handlers: dict[int, Callable[[int, int, bytes], None]] = {
             frames.DATA: self._on_data,
             frames.HEADERS: self._answers.on_headers,
@@ -82,13 +88,15 @@ class Receiver:
         # It is full only after an error, when what comes is not read any more.
         return self._view[self._filled :] or self._view
 
-    def receive(self, octets: int) -> None:
+    def receive(self, octets: int, now: float) -> None:
         """Read what has been put into the space; raise `PeerError` when the connection must end."""
+        self._patience.now = now
         self._filled += octets
         if self._filled < self._needed:
             return
         end, buffer, position = self._filled, self._buffer, 0
-        unpack, settle_plain = frames.HEAD.unpack_from, self._answers.settle_plain
+        unpack = frames.HEAD.unpack_from
+        settle_plain, settle_halfway = self._answers.settle_plain, self._answers.settle_halfway
         self._needed = HEAD_OCTETS
         while position + HEAD_OCTETS <= end:
             word, flags, stream_id = unpack(buffer, position)
@@ -99,6 +107,8 @@ class Receiver:
                 break
             position = stop
             if word & 0xFF == HEADERS and settle_plain(buffer, start, stop, stream_id, flags):
+                continue
+            if word == EMPTY_DATA and flags == END_STREAM and settle_halfway(stream_id):
                 continue
             self._take(word & 0xFF, flags, stream_id & frames.MASK_31, bytes(self._view[start:stop]))
         self._filled = end - position
@@ -116,6 +126,7 @@ class Receiver:
             raise PeerError(Code.PROTOCOL_ERROR, "the first frame is not SETTINGS")
         if self._answers.amid_block and kind != CONTINUATION:
             raise PeerError(Code.PROTOCOL_ERROR, "a header block was interrupted")
+        self._patience.spend(1 if kind == DATA else 1 + (len(payload) >> 8))
         handler = self._handlers.get(kind)
         if handler is None:
             return
@@ -136,18 +147,23 @@ class Receiver:
             return
         if len(payload) % frames.SETTING.size:
             raise PeerError(Code.FRAME_SIZE_ERROR, "SETTINGS of a broken length")
+        window = None
         for key, value in frames.SETTING.iter_unpack(payload):
-            self._on_setting(key, value)
+            if key == frames.INITIAL_WINDOW_SIZE:
+                window = _checked_window(value)
+            else:
+                self._on_setting(key, value)
+        if window is not None:
+            # Once, because it costs a look at every unfinished stream.
+            self._sender.set_stream_window(window)
         self.greeted = True
         self._sender.control += SETTINGS_ACK
 
     def _on_setting(self, key: int, value: int) -> None:
         if key == frames.MAX_CONCURRENT_STREAMS:
             self._sender.set_max_streams(value)
-        elif key == frames.INITIAL_WINDOW_SIZE:
-            if value > frames.LARGEST_WINDOW:
-                raise PeerError(Code.FLOW_CONTROL_ERROR, f"INITIAL_WINDOW_SIZE of {value}")
-            self._sender.set_stream_window(value)
+        elif key == frames.HEADER_TABLE_SIZE:
+            self._sender.set_table_size(value)
         elif key == frames.MAX_FRAME_SIZE:
             if not frames.DEFAULT_FRAME <= value <= frames.LARGEST_FRAME:
                 raise PeerError(Code.PROTOCOL_ERROR, f"MAX_FRAME_SIZE of {value}")
@@ -164,12 +180,16 @@ class Receiver:
     def _on_goaway(self, _flags: int, _stream_id: int, payload: bytes) -> None:
         if len(payload) < 8:
             raise PeerError(Code.FRAME_SIZE_ERROR, "GOAWAY of a broken length")
-        last, code = (word & frames.MASK_31 for (word,) in frames.WORD.iter_unpack(payload[:8]))
+        last, code = (word for (word,) in frames.WORD.iter_unpack(payload[:8]))
+        last &= frames.MASK_31
+        if last > self._last_stream:
+            raise PeerError(Code.PROTOCOL_ERROR, "a GOAWAY that takes back what an earlier one said")
+        self._last_stream = last
         debug = payload[8 : 8 + MAX_DEBUG_OCTETS].decode("utf-8", "backslashreplace")
         debug = "".join(letter if letter.isprintable() else "?" for letter in debug)
         self.leaving = f"GOAWAY: {frames.code_name(code)}" + (f": {debug}" if debug else "")
-        self._streams.settle_above(last, NotProcessed(self.leaving))
-        self._sender.refuse_waiting(self.leaving)
+        self._sender.stop()
+        self._streams.give_back_above(last)
 
     def _on_window_update(self, _flags: int, stream_id: int, payload: bytes) -> None:
         increment = _word(payload, "WINDOW_UPDATE") & frames.MASK_31
@@ -207,3 +227,9 @@ def _word(payload: bytes, name: str) -> int:
     if len(payload) != 4:
         raise PeerError(Code.FRAME_SIZE_ERROR, f"{name} of a broken length")
     return int.from_bytes(payload, "big")
+
+
+def _checked_window(octets: int) -> int:
+    if octets > frames.LARGEST_WINDOW:
+        raise PeerError(Code.FLOW_CONTROL_ERROR, f"INITIAL_WINDOW_SIZE of {octets}")
+    return octets

@@ -7,61 +7,53 @@ does not fit (a header block larger than a frame, a body larger than a window) g
 alone.
 """
 
-from collections import deque
 from typing import Final
 
 from clarion.http2 import frames
+from clarion.http2.backlog import Backlog, Burst, Span
 from clarion.http2.errors import PeerError
-from clarion.http2.exchanges import Burst, Exchange, Lot, Streams
+from clarion.http2.exchanges import Exchange, Lot, Streams
 from clarion.http2.frames import DATA, END_HEADERS, END_STREAM, HEADERS, Code
 from clarion.http2.limits import Limits
-from clarion.http2.results import NotProcessed, Unknown
+from clarion.http2.results import Unknown
 
 SLICE_REQUESTS: Final = 256
 SLICE_OCTETS: Final = 131_072
+EMPTY_TABLE: Final = b"\x20"
+"""The size update that sets a table to nothing (RFC 7541 §6.3)."""
 
 
 class Sender:
-    """The queue of bursts, and all that the peer has said about how much it takes."""
+    """Takes from the backlog, and knows all that the peer has said about how much it takes."""
 
-    def __init__(self, streams: Streams, limits: Limits) -> None:
+    def __init__(self, streams: Streams, backlog: Backlog, limits: Limits) -> None:
         self.control = bytearray()
         """Replies and resets that are to be written before anything else."""
         self.next_id = 1
         self.more = False
         """Whether the last slice ended because it was long enough, not because the peer takes no more."""
         self._streams = streams
+        self._backlog = backlog
         self._limits = limits
-        self._queue: deque[Burst] = deque()
+        self._stopped = False
         self._connection_window = frames.DEFAULT_WINDOW
         self._stream_window = frames.DEFAULT_WINDOW
         self._max_frame = frames.DEFAULT_FRAME
         self._max_streams = limits.max_streams
-
-    @property
-    def waiting(self) -> bool:
-        """Whether requests wait for their turn."""
-        return bool(self._queue)
+        self._size_update = b""
 
     @property
     def exhausted(self) -> bool:
         """Whether all stream ids are used up."""
         return self.next_id > frames.LARGEST_STREAM_ID
 
-    def add(self, burst: Burst) -> None:
-        """Queue a burst; bursts open their streams first come, first served."""
-        self._queue.append(burst)
+    def stop(self) -> None:
+        """Open no more streams; those that are open go on."""
+        self._stopped = True
 
-    def refuse_waiting(self, reason: str) -> None:
-        """End all requests that have not been sent."""
-        while self._queue:
-            self._queue.popleft().settle_unsent(NotProcessed(reason))
-
-    def abandon(self, burst: Burst) -> None:
-        """Forget a burst that nobody waits for: its requests in flight are reset."""
-        if burst in self._queue:
-            self._queue.remove(burst)
-        for stream_id in self._streams.abandon(burst):
+    def forget(self, burst: Burst) -> None:
+        """Reset the requests in flight of a burst that nobody waits for."""
+        for stream_id in self._streams.forget(burst):
             self.reset(stream_id, Code.CANCEL)
 
     def reset(self, stream_id: int, code: Code) -> None:
@@ -82,6 +74,12 @@ class Sender:
     def set_max_frame(self, octets: int) -> None:
         """Follow MAX_FRAME_SIZE."""
         self._max_frame = octets
+
+    def set_table_size(self, octets: int) -> None:
+        """Follow HEADER_TABLE_SIZE: we use no table, yet a decoder whose table shrinks waits to be told so at the
+        beginning of the next block (RFC 7541 §4.2)."""
+        if octets < frames.DEFAULT_TABLE:
+            self._size_update = EMPTY_TABLE
 
     def set_stream_window(self, octets: int) -> None:
         """Follow INITIAL_WINDOW_SIZE, which changes the windows in use as well and may leave them below
@@ -115,25 +113,26 @@ class Sender:
         parts: list[bytes | memoryview] = []
         self._continue_bodies(parts)
         left = SLICE_REQUESTS
-        while self._queue and left and (room := min(left, self._room())) > 0:
-            burst = self._queue[0]
-            sent = self._open_easy(burst, room, now, parts) or self._open_hard(burst, now, parts)
+        while (span := self._backlog.first) and left and (room := min(left, self._room())) > 0:
+            easy = 0 if self._size_update else self._open_easy(span, room, now, parts)
+            sent = easy or self._open_hard(span, now, parts)
             if not sent:
                 break
             left -= sent
-            if burst.sent == len(burst.holes):
-                self._queue.popleft()
-        self.more = not left and bool(self._queue)
+            self._backlog.take(sent)
+        self.more = not left and self._backlog.first is not None
         return b"".join(parts)
 
     def _room(self) -> int:
         """How many streams may be opened."""
+        if self._stopped:
+            return 0
         ids = (frames.LARGEST_STREAM_ID + 2 - self.next_id) >> 1
         return min(self._max_streams - len(self._streams.open), ids)
 
-    def _open_easy(self, burst: Burst, room: int, now: float, parts: list[bytes | memoryview]) -> int:
+    def _open_easy(self, span: Span, room: int, now: float, parts: list[bytes | memoryview]) -> int:
         """Send up to `room` requests, as long as each fits at once; return how many."""
-        template = burst.template
+        template = span.burst.template
         block_start, block_end = template.block_start, template.block_end
         body_start, body_end = template.body_start, template.body_end
         block_fixed, body_fixed = len(block_start) + len(block_end), len(body_start) + len(body_end)
@@ -142,7 +141,7 @@ class Sender:
         stop = SLICE_OCTETS
         window = before = self._connection_window
         stream_id = first = self.next_id
-        for fields, middle in burst.holes[burst.sent : burst.sent + room]:
+        for fields, middle in span.burst.holes[span.start : min(span.start + room, span.stop)]:
             block = block_fixed + len(fields)
             body = body_fixed + len(middle)
             if body > window or body > max_body or block > max_frame or not body:
@@ -157,24 +156,24 @@ class Sender:
                 break
         sent = (stream_id - first) >> 1
         if sent:
-            lot = Lot.next_of(burst, first, now + self._limits.deadline_seconds)
+            lot = Lot.next_of(span, first, now + self._limits.deadline_seconds)
             self._streams.open.update(dict.fromkeys(range(first, stream_id, 2), lot))
             self._connection_window, self.next_id = window, stream_id
-            burst.sent += sent
         return sent
 
-    def _open_hard(self, burst: Burst, now: float, parts: list[bytes | memoryview]) -> int:
+    def _open_hard(self, span: Span, now: float, parts: list[bytes | memoryview]) -> int:
         """Send the next request whatever its size, its body as far as the windows allow; return how many were
         sent."""
-        template = burst.template
-        fields, middle = burst.holes[burst.sent]
-        block = template.block_start + fields + template.block_end
+        template = span.burst.template
+        fields, middle = span.burst.holes[span.start]
         body = template.body_start + middle + template.body_end
         if body and self._connection_window <= 0:
             return 0
+        block = self._size_update + template.block_start + fields + template.block_end
+        self._size_update = b""
         stream_id = self.next_id
         lot = self._streams.open[stream_id] = Lot.next_of(
-            burst, stream_id, now + self._limits.deadline_seconds
+            span, stream_id, now + self._limits.deadline_seconds
         )
         parts.append(frames.header_frames(stream_id, block, self._max_frame, end_stream=not body))
         if body:
@@ -182,7 +181,6 @@ class Sender:
             exchange.unsent, exchange.window = memoryview(body), self._stream_window
             self._continue_body(stream_id, exchange, parts)
         self.next_id += 2
-        burst.sent += 1
         return 1
 
     def _continue_bodies(self, parts: list[bytes | memoryview]) -> None:
