@@ -39,14 +39,14 @@ class Signer:
 
     def __init__(self, team: str = TEAM, key_id: str = KEY_ID) -> None:
         self.team, self.key_id = team, key_id
-        self._key = ec.generate_private_key(ec.SECP256R1())
+        self.key = ec.generate_private_key(ec.SECP256R1())
 
     def public(self, *topics: str) -> Key:
-        pem = self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+        pem = self.key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         return Key(self.team, self.key_id, pem.decode(), topics or (TOPIC,))
 
     def der(self, message: str) -> bytes:
-        return self._key.sign(message.encode(), ec.ECDSA(hashes.SHA256()))
+        return self.key.sign(message.encode(), ec.ECDSA(hashes.SHA256()))
 
     def token(self, iat: object, *, raw: bool = True, **header: object) -> str:
         head = {"alg": "ES256", "kid": self.key_id, **header}

@@ -1,4 +1,4 @@
-"""A running sandbox on free ports, a key that it knows, and one registered phone."""
+"""A running sandbox on free ports, the credentials that it knows, and one registered phone."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from clarion.sandbox.registry import Phone, write_registry
 from clarion.sandbox.server import Sandbox, SandboxConfig, serving
 
 from .apple import TOKEN, TOPIC, Client, Signer, connect
+from .browser import Vapid
+from .google import ServiceAccount
 
 
 class Clock:
@@ -27,6 +29,16 @@ class Clock:
 @pytest.fixture(scope="session")
 def signer() -> Signer:
     return Signer()
+
+
+@pytest.fixture(scope="session")
+def account() -> ServiceAccount:
+    return ServiceAccount()
+
+
+@pytest.fixture(scope="session")
+def vapid() -> Vapid:
+    return Vapid()
 
 
 @pytest.fixture
@@ -45,15 +57,14 @@ def phones() -> list[Phone]:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, signer: Signer, phones: list[Phone]) -> Path:
-    write_registry(tmp_path, [signer.public()], phones)
+def folder(tmp_path: Path, signer: Signer, account: ServiceAccount, phones: list[Phone]) -> Path:
+    write_registry(tmp_path, [signer.public()], phones, [account.public()])
     return tmp_path
 
 
 @pytest.fixture
 async def sandbox(folder: Path, clock: Clock) -> AsyncIterator[Sandbox]:
-    config = SandboxConfig(folder=folder, apns_port=0, page_port=0)
-    async with serving(config, clock=clock) as running:
+    async with serving(SandboxConfig(folder=folder), clock=clock) as running:
         yield running
 
 

@@ -27,7 +27,7 @@ def make(
     given = {"apns_topic": TOPIC, "apns_push_type": "alert", **headers}
     named = tuple((name.replace("_", "-"), value) for name, value in given.items() if value is not None)
     octets = json.dumps(payload).encode() if body is None else body
-    return Request("POST", f"/3/device/{token}", named, octets, len(octets))
+    return Request("POST", f"/3/device/{token}", "localhost", named, octets, len(octets))
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_a_foreign_header_may_come_twice(registry: Registry) -> None:
     ],
 )
 def test_only_a_post_for_a_device_gets_further(method: str, path: str, expected: Refused | None) -> None:
-    assert check_path(Request(method, path, (), b"", 0)) == expected
+    assert check_path(Request(method, path, "localhost", (), b"", 0)) == expected
 
 
 # --- who asks ---

@@ -7,28 +7,49 @@ from pathlib import Path
 
 import pytest
 
-from clarion.sandbox.registry import Key, Phone, RegistryFile, write_registry
+from clarion.sandbox.registry import (
+    Key,
+    Phone,
+    Project,
+    RegistryFile,
+    Subscription,
+    registry_of,
+    write_registry,
+)
 
 from .conftest import Clock
 
+PROJECT = Project("sample", "sender@sample.example.com", "key-1", "pem", ("com.example.a",))
 KEY = Key("TEAM", "KEY", "pem", ("com.example.a",))
 PHONE = Phone("AB12", "com.example.a", "iPhone", "Sales lead", "lead@example.com", "iPhone 16")
+ANDROID = Phone("aB-12:cD", "com.example.a", provider="fcm", former=("old",))
+BROWSER = Phone(
+    "iD", "https://app.example.com", provider="webpush", subscription=Subscription("private", "auth", "key")
+)
 
 
 def test_what_is_written_is_read(tmp_path: Path, clock: Clock) -> None:
-    write_registry(tmp_path, [KEY], [PHONE])
+    devices = [PHONE, ANDROID, BROWSER]
+    write_registry(tmp_path, [KEY], devices, [PROJECT])
     registry = RegistryFile(tmp_path, clock).current()
     assert registry.keys == {("TEAM", "KEY"): KEY}
-    assert registry.phones == {"ab12": PHONE}
+    assert registry.projects == {"sender@sample.example.com": PROJECT}
+    assert registry.phones == {"ab12": PHONE, "aB-12:cD": ANDROID, "iD": BROWSER}
+    assert registry.former == {"old"}
+
+
+def test_an_address_in_use_is_no_former_one() -> None:
+    assert registry_of([], [PHONE, Phone("new", "x", former=("AB12", "ab12"))]).former == {"AB12"}
 
 
 def test_the_file_says_what_the_guide_says(tmp_path: Path) -> None:
-    write_registry(tmp_path, [KEY], [PHONE])
+    write_registry(tmp_path, [KEY], [PHONE, ANDROID, BROWSER], [PROJECT])
     content = json.loads((tmp_path / "registry.json").read_text())
     assert content["keys"] == [
         {"teamId": "TEAM", "keyId": "KEY", "publicKey": "pem", "topics": ["com.example.a"]}
     ]
     assert content["phones"][0] == {
+        "provider": "apns",
         "token": "AB12",
         "topic": "com.example.a",
         "name": "iPhone",
@@ -36,6 +57,21 @@ def test_the_file_says_what_the_guide_says(tmp_path: Path) -> None:
         "email": "lead@example.com",
         "model": "iPhone 16",
     }
+    assert content["phones"][1]["former"] == ["old"]
+    assert content["phones"][2]["subscription"] == {
+        "privateKey": "private",
+        "auth": "auth",
+        "applicationServerKey": "key",
+    }
+    assert content["projects"] == [
+        {
+            "projectId": "sample",
+            "clientEmail": "sender@sample.example.com",
+            "privateKeyId": "key-1",
+            "publicKey": "pem",
+            "packages": ["com.example.a"],
+        }
+    ]
 
 
 def test_entries_for_one_key_add_up(tmp_path: Path, clock: Clock) -> None:
@@ -61,7 +97,18 @@ def test_an_unchanged_file_is_the_same_registry(tmp_path: Path, clock: Clock) ->
     assert file.current() is first
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"keys": [{}]}', '{"phones": [{"token": 1, "topic": "x"}]}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        '{"keys": [{}]}',
+        '{"projects": [{"projectId": "x"}]}',
+        '{"phones": [{"token": 1, "topic": "x"}]}',
+        '{"phones": [{"token": "a", "topic": "x", "provider": "pigeon"}]}',
+        '{"phones": [{"token": "a", "topic": "x", "provider": "webpush"}]}',
+    ],
+)
 def test_a_damaged_file_leaves_the_last_good_one_standing(tmp_path: Path, clock: Clock, content: str) -> None:
     write_registry(tmp_path, [KEY], [PHONE])
     file = RegistryFile(tmp_path, clock)

@@ -6,6 +6,8 @@ from clarion.sandbox import screens
 from clarion.sandbox.push import Alert, Push
 from clarion.sandbox.screens import Screen
 
+MS = 1000
+
 
 def push(number: int, **more: object) -> Push:
     fields: dict[str, object] = {
@@ -13,7 +15,7 @@ def push(number: int, **more: object) -> Push:
         "app": {"notificationId": f"n-{number}"},
         **more,
     }
-    return Push("ab", f"id-{number}", "com.example.field", "alert", **fields)  # type: ignore[arg-type]
+    return Push("apns", "ab", f"id-{number}", "com.example.field", "alert", **fields)  # type: ignore[arg-type]
 
 
 def shown(*pushes: Push) -> Screen:
@@ -96,3 +98,54 @@ def test_inputs_travel_to_the_page_only_once_opened() -> None:
     opened = screens.tap(screen, "id-1")
     assert opened is not None
     assert screens.to_page(opened)["opened"]["app"] == {"inputs": {"price": 34}}
+
+
+# --- away ---
+
+
+def away(*pushes: Push, at: int = 10 * MS) -> Screen:
+    screen = screens.leave(shown(push(0)))
+    for one in pushes:
+        screen = screens.show(screen, one, at)
+    return screen
+
+
+def test_a_phone_that_is_away_shows_nothing_new_until_it_is_back() -> None:
+    screen = away(push(1), push(2))
+    assert (ids(screen), len(screen.waiting)) == (["id-0"], 2)
+    back = screens.come_back(screen, 20 * MS)
+    assert ids(back) == ["id-2", "id-1", "id-0"]
+    assert (back.away, back.waiting) == (False, ())
+
+
+def test_what_waits_under_one_name_is_the_newest() -> None:
+    screen = away(push(1, waits_as="a"), push(2, waits_as="b"), push(3, waits_as="a"), push(4), push(5))
+    assert [one.id for one in screen.waiting] == ["id-2", "id-3", "id-4", "id-5"]
+
+
+def test_what_is_over_is_dropped_at_once_or_at_the_end() -> None:
+    screen = away(push(1, expires_at=10.0), push(2, expires_at=15.0), push(3, expires_at=25.0))
+    assert [one.id for one in screen.waiting] == ["id-2", "id-3"]
+    assert ids(screens.come_back(screen, 20 * MS)) == ["id-3", "id-0"]
+
+
+def test_a_hundred_wait_at_most() -> None:
+    screen = away(*(push(number) for number in range(101)))
+    assert (len(screen.waiting), screen.waiting[0].id) == (100, "id-1")
+
+
+def test_a_withdrawal_waits_too() -> None:
+    screen = away(push(1), push(2, alert=None, withdraw="n-1"))
+    assert ids(screens.come_back(screen, 20 * MS)) == ["id-0"]
+
+
+def test_what_waits_is_stored_and_counted() -> None:
+    screen = away(push(1, expires_at=99.0), push(2, alert=None, withdraw="n-1"))
+    assert screens.from_json(screens.to_json(screen)) == screen
+    assert (screens.to_page(screen)["away"], screens.to_page(screen)["waiting"]) == (True, 2)
+
+
+def test_a_screen_that_was_stored_before_phones_could_be_away_is_read() -> None:
+    stored = screens.to_json(shown(push(1)))
+    del stored["away"], stored["waiting"]
+    assert screens.from_json(stored) == shown(push(1))

@@ -19,11 +19,13 @@ from .apple import TOKEN, Signer, connect
 from .conftest import Clock
 
 
-@pytest.mark.parametrize("setting", ["apns_port", "page_port"])
+@pytest.mark.parametrize(
+    "setting", ["apns_port", "fcm_port", "webpush_port", "webpush_http1_port", "page_port"]
+)
 async def test_a_taken_port_is_named_with_its_setting(tmp_path: Path, setting: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        config = SandboxConfig(folder=tmp_path, **{"apns_port": 0, "page_port": 0, setting: port})
+        config = SandboxConfig(folder=tmp_path, **{setting: port})
         with pytest.raises(SandboxError, match=rf"port {port} is taken .* set {setting} ") as caught:
             await run(config)
     assert caught.value.code == "port_taken"
@@ -31,13 +33,13 @@ async def test_a_taken_port_is_named_with_its_setting(tmp_path: Path, setting: s
 
 async def test_a_host_of_another_machine_is_an_error_of_its_own(tmp_path: Path) -> None:
     with pytest.raises(SandboxError) as caught:
-        await run(SandboxConfig(folder=tmp_path, host="192.0.2.1", apns_port=0, page_port=0))
+        await run(SandboxConfig(folder=tmp_path, host="192.0.2.1"))
     assert caught.value.code == "cannot_listen"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_signal_ends_it_cleanly(tmp_path: Path, number: int) -> None:
-    config = SandboxConfig(folder=tmp_path, apns_port=0, page_port=0)
+    config = SandboxConfig(folder=tmp_path)
     stop: Callable[[], None] = lambda: os.kill(os.getpid(), number)  # noqa: E731
     async with asyncio.timeout(10):
         await run(config, ready=stop)
@@ -45,7 +47,7 @@ async def test_a_signal_ends_it_cleanly(tmp_path: Path, number: int) -> None:
 
 async def test_cancelling_ends_it_cleanly(tmp_path: Path) -> None:
     ready = asyncio.Event()
-    config = SandboxConfig(folder=tmp_path, apns_port=0, page_port=0)
+    config = SandboxConfig(folder=tmp_path)
     task = asyncio.create_task(run(config, ready=ready.set))
     await ready.wait()
     task.cancel()
@@ -57,7 +59,7 @@ async def test_cancelling_ends_it_cleanly(tmp_path: Path) -> None:
 async def test_it_stops_while_pages_and_senders_are_connected_and_keeps_the_screens(
     folder: Path, clock: Clock, signer: Signer
 ) -> None:
-    config = SandboxConfig(folder=folder, apns_port=0, page_port=0)
+    config = SandboxConfig(folder=folder)
     async with asyncio.timeout(10), httpx.AsyncClient() as http:
         async with serving(config, clock=clock) as sandbox:
             address = f"http://127.0.0.1:{sandbox.page_port}"
@@ -73,7 +75,7 @@ async def test_it_stops_while_pages_and_senders_are_connected_and_keeps_the_scre
 
 
 async def test_a_phone_that_is_registered_while_it_runs_appears(folder: Path, clock: Clock) -> None:
-    async with serving(SandboxConfig(folder=folder, apns_port=0, page_port=0), clock=clock) as sandbox:
+    async with serving(SandboxConfig(folder=folder), clock=clock) as sandbox:
         content = json.loads((folder / "registry.json").read_text())
         content["phones"].append({"token": "ffff", "topic": "com.example.field", "name": "New"})
         (folder / "registry.json").write_text(json.dumps(content))

@@ -24,7 +24,7 @@ def stage(folder: Path, clock: Clock) -> Stage:
 
 def push(number: int = 1, token: str = TOKEN, **more: object) -> Push:
     fields: dict[str, object] = {"alert": Alert(f"Title {number}"), **more}
-    return Push(token, f"id-{number}", TOPIC, "alert", **fields)  # type: ignore[arg-type]
+    return Push("apns", token, f"id-{number}", TOPIC, "alert", **fields)  # type: ignore[arg-type]
 
 
 def titles(stage: Stage) -> list[str]:
@@ -47,12 +47,22 @@ def test_the_screens_survive_a_restart(folder: Path, clock: Clock, stage: Stage)
     assert again.describe()["phones"][0]["opened"]["app"]["inputs"] == {"price": 34}
 
 
+def test_what_waits_survives_a_restart_too(folder: Path, clock: Clock, stage: Stage) -> None:
+    stage.touch(TOKEN, screens.leave, "offline")
+    stage.accepted(push(1))
+    save(stage)
+    again = Stage(folder, clock)
+    assert titles(again) == []
+    again.come_back(TOKEN)
+    assert titles(again) == ["Title 1"]
+
+
 def test_nothing_is_written_while_nothing_changes(stage: Stage) -> None:
     assert stage.take_unsaved() is None
     stage.accepted(push(1))
     assert stage.take_unsaved() is not None
     assert stage.take_unsaved() is None
-    stage.refused(TOKEN, "id-2", Refused(400, "BadTopic"))
+    stage.refused("apns", TOKEN, "id-2", Refused(400, "BadTopic"))
     assert stage.take_unsaved() is None
 
 
@@ -64,7 +74,7 @@ def test_a_damaged_state_starts_with_empty_screens(folder: Path, clock: Clock, c
 
 def test_the_log_holds_answers_of_every_kind_newest_first(stage: Stage) -> None:
     stage.accepted(push(1))
-    stage.refused(TOKEN, "id-2", Refused(410, "Unregistered"))
+    stage.refused("apns", TOKEN, "id-2", Refused(410, "Unregistered"))
     stage.noted(push(3), "dropped")
     log = [(entry["answer"], entry["what"]) for entry in stage.describe()["log"]]
     assert log == [("mishap", "dropped"), ("refused", "410 Unregistered"), ("accepted", "alert")]
@@ -149,7 +159,7 @@ def test_the_ring_is_read_in_pages() -> None:
     for number in range(1, 6):
         received.add(push(number), at=number)
     first = received.after(0, limit=2)
-    assert [item["apnsId"] for item in first["items"]] == ["id-1", "id-2"]
+    assert [item["id"] for item in first["items"]] == ["id-1", "id-2"]
     assert [item["n"] for item in received.after(first["last"], limit=2)["items"]] == [3, 4]
 
 

@@ -90,8 +90,26 @@ async def test_banners_are_dismissed_one_by_one_or_all(
     assert await banner_ids(page) == []
 
 
+async def test_a_phone_without_network_gets_its_push_later(
+    client: Client, page: httpx.AsyncClient, provider_token: str
+) -> None:
+    await page.post(f"/api/phones/{TOKEN}/offline")
+    for title in ("First", "Second"):
+        await client.push(provider_token, payload={"aps": {"alert": {"title": title}}})
+    waiting = await phone(page)
+    assert (waiting["away"], waiting["waiting"], waiting["banners"]) == (True, 1, [])
+    back = (await page.post(f"/api/phones/{TOKEN}/online")).json()
+    assert (back["away"], [banner["title"] for banner in back["banners"]]) == (False, ["Second"])
+
+
 @pytest.mark.parametrize(
-    "path", [f"/api/phones/{TOKEN}/tap", "/api/phones/ffff/tap", "/api/phones/ffff/dismiss"]
+    "path",
+    [
+        f"/api/phones/{TOKEN}/tap",
+        "/api/phones/ffff/tap",
+        "/api/phones/ffff/dismiss",
+        "/api/phones/ffff/offline",
+    ],
 )
 async def test_what_is_not_there_is_404(page: httpx.AsyncClient, path: str) -> None:
     answer = await page.post(path, json={"id": "unknown"})

@@ -161,6 +161,7 @@ MISHAPS: dict[Mishap, tuple[int, int | None, int | None, bool, bool]] = {
     Mishap.GOAWAY_ANSWERED: (200, None, 3, False, True),
     Mishap.DROPPED: (0, None, None, True, False),
     Mishap.DROPPED_AFTER_ACCEPTING: (0, None, None, True, True),
+    Mishap.CUT: (0, None, None, True, True),
 }
 
 
@@ -210,7 +211,7 @@ async def test_a_slow_token_is_accepted_and_answered_after_two_seconds(
     headers, body = request(provider_token, "00dead0602")
     plain = tuple(header for header in headers if not header[0].startswith(":"))
     talk = Apns(sandbox.stage, clock).converse()
-    reply = talk.answer(Request("POST", "/3/device/00dead0602", plain, body, len(body)))
+    reply = talk.answer(Request("POST", "/3/device/00dead0602", "localhost", plain, body, len(body)))
     assert (reply.act, reply.status, reply.after) == (Act.ANSWER, 200, 2.0)
     assert received(sandbox) == ["00dead0602"]
 
@@ -269,6 +270,54 @@ async def test_a_connection_is_lost_every_so_many_requests(
     await set_fault(page, "drop", 1)
     await client.push(provider_token)
     assert client.closed
+
+
+async def test_every_nth_request_is_reset(
+    client: Client, page: httpx.AsyncClient, provider_token: str
+) -> None:
+    await set_fault(page, "reset", 3)
+    answers = [await client.push(provider_token) for _ in range(6)]
+    assert [answer.status for answer in answers] == [200, 200, 0, 200, 200, 0]
+    assert [answer.reset for answer in answers] == [None, None, 8, None, None, 8]
+
+
+async def test_a_connection_is_cut_every_so_many_requests(
+    client: Client, sandbox: Sandbox, page: httpx.AsyncClient, provider_token: str
+) -> None:
+    await set_fault(page, "tls_cut", 2)
+    assert (await client.push(provider_token)).status == 200
+    await client.push(provider_token)
+    assert client.closed
+    assert len(received(sandbox)) == 2
+
+
+async def test_a_stalled_connection_takes_bodies_later(
+    client: Client, sandbox: Sandbox, page: httpx.AsyncClient, provider_token: str
+) -> None:
+    await client.push(provider_token)
+    await set_fault(page, "stalled", 50)
+    await client.until(lambda: client.h2.remote_settings.initial_window_size == 0)
+    headers, body = request(provider_token)
+    stream = client.begin(headers)
+    assert client.h2.local_flow_control_window(stream) == 0
+    await client.until(lambda: client.h2.local_flow_control_window(stream))
+    client.finish(stream, body)
+    assert (await client.answer(stream)).status == 200
+    async with connect(sandbox.apns_port, sandbox.certificates.ca) as another:
+        await another.until(lambda: another.settings_seen)
+        assert another.h2.remote_settings.initial_window_size == 0
+        await another.until(lambda: another.h2.remote_settings.initial_window_size)
+        assert (await another.push(provider_token)).status == 200
+
+
+async def test_a_stall_ends_when_the_fault_does(
+    client: Client, page: httpx.AsyncClient, provider_token: str
+) -> None:
+    await set_fault(page, "stalled", 1_000_000)
+    await client.until(lambda: client.h2.remote_settings.initial_window_size == 0)
+    await set_fault(page, "none")
+    await client.until(lambda: client.h2.remote_settings.initial_window_size)
+    assert (await client.push(provider_token)).status == 200
 
 
 async def test_a_limit_reaches_open_connections_and_new_ones(

@@ -230,6 +230,7 @@ def _push(request: Request, payload: dict[str, Any]) -> Push:
     badge = aps.get("badge")
     withdraw = app.get("withdraw")
     return Push(
+        provider="apns",
         token=request.path[len(PATH) :].lower(),
         id=_header(request, "apns-id", ""),
         topic=_header(request, "apns-topic", ""),
@@ -240,7 +241,14 @@ def _push(request: Request, payload: dict[str, Any]) -> Push:
         withdraw=withdraw if isinstance(withdraw, str) and push_type == "background" else None,
         app=app,
         advice="; ".join(_advice(push_type, aps, alert)),
+        waits_as="",  # Apple keeps one push per device and app
+        expires_at=_expires_at(request),
     )
+
+
+def _expires_at(request: Request) -> float | None:
+    given = _header(request, "apns-expiration")
+    return None if given is None else float(given)
 
 
 def _kind(aps: dict[str, Any]) -> str:

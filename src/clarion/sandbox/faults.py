@@ -13,9 +13,13 @@ MODES = {
     "unavailable": ("", 0),
     "slow": ("milliseconds until an answer", 2000),
     "goaway": ("requests between two GOAWAY frames", 1000),
+    "reset": ("requests between two that are reset", 10),
     "drop": ("requests between two lost connections", 1000),
+    "tls_cut": ("requests between two connections that end without TLS's farewell", 1000),
+    "stalled": ("milliseconds in which a connection takes no bodies", 2000),
     "limit": ("concurrent streams per connection", 1),
 }
+NOW_AND_THEN = frozenset({"goaway", "reset", "drop", "tls_cut"})
 HIGHEST = 1_000_000
 
 
@@ -25,6 +29,15 @@ class Fault:
 
     mode: str = "none"
     value: int = 0
+
+    @property
+    def stall_seconds(self) -> float:
+        """How long connections take no bodies."""
+        return self.value / 1000 if self.mode == "stalled" else 0.0
+
+    def strikes(self, request: int) -> bool:
+        """Whether the request of this number, counted from 1, is the one in `value` that meets it."""
+        return self.mode in NOW_AND_THEN and request % self.value == 0
 
 
 def fault_of(content: object) -> Fault | str:

@@ -1,6 +1,8 @@
-"""Scripted outcomes: a device token can ask for the answer that it gets.
+"""Scripted outcomes: an address can ask for the answer that it gets.
 
-Device tokens of Apple are hex, so the wish is spelt in hex at the end of the token: `dead`, then four digits.
+Addresses at Google and of browsers are free text, so the wish is a word at their end, `…-unregistered`, from
+the tables in `fcm_outcomes.py` and `webpush_outcomes.py`; with `-once` behind it only at the first attempt.
+Device tokens of Apple are hex, so their wish is spelt in hex at the end of the token: `dead`, then four digits.
 The first digit says when: 0 at every push, 1 only at the first attempt (the same token and `apns-id` again
 succeeds). The other three say what, by the table below: `…dead0410` is always gone, `…dead1503` answers 503
 to each notification once.
@@ -10,7 +12,9 @@ A wish is granted only to a push that is otherwise right: validation comes first
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from email.utils import formatdate
 from enum import Enum, auto
 
 from clarion.sandbox.push import Refused
@@ -31,17 +35,60 @@ class Mishap(Enum):
     GOAWAY_ANSWERED = auto()
     DROPPED = auto()
     DROPPED_AFTER_ACCEPTING = auto()
+    CUT = auto()
 
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """410, `age_ms` after the device token became invalid."""
+    """410 of Apple, `age_ms` after the device token became invalid."""
 
     reason: str
     age_ms: int = 0
 
+    def at(self, now: float) -> Refused:
+        """Return the refusal at a moment (epoch seconds)."""
+        return Refused(410, self.reason, gone_since_ms=int(now * 1000) - self.age_ms)
 
-# Everything a token can ask for. Tests and the guide to the sandbox refer to this table.
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """A refusal that says when to come back: in seconds, or as an HTTP date (RFC 9110 §10.2.3)."""
+
+    refused: Refused
+    seconds: int
+    as_date: bool = False
+
+    def at(self, now: float) -> Refused:
+        """Return the refusal at a moment (epoch seconds)."""
+        when = formatdate(now + self.seconds, usegmt=True) if self.as_date else str(self.seconds)
+        return replace(self.refused, headers=(*self.refused.headers, ("retry-after", when)))
+
+
+Outcome = Refused | Gone | Later | Mishap
+
+# How an address that is free text spells a mishap.
+SPELT_MISHAPS: dict[str, Outcome] = {one.name.lower().replace("_", "-"): one for one in Mishap}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What an address asks for, and whether only at the first attempt."""
+
+    outcome: Outcome
+    only_first: bool
+
+
+def spelt_wish(address: str, table: Mapping[str, Outcome]) -> Wish | None:
+    """Return what an address that is free text asks for; None for an ordinary one."""
+    plain = address.removesuffix("-once")
+    words = plain.split("-")
+    # The longest word wins: `…-503-date` is not `…-date`.
+    endings = ("-".join(words[start:]) for start in range(1, len(words)))
+    found = next((table[ending] for ending in endings if ending in table), None)
+    return Wish(found, only_first=plain != address) if found else None
+
+
+# Everything that a token of Apple can ask for. Tests and the guide to the sandbox refer to this table.
 TABLE: dict[int, Refused | Gone | Mishap] = {
     # The device is to blame.
     400: Refused(400, "BadDeviceToken"),
@@ -77,21 +124,14 @@ TABLE: dict[int, Refused | Gone | Mishap] = {
     612: Mishap.GOAWAY_ANSWERED,  # GOAWAY naming this stream, then its answer, then closed
     620: Mishap.DROPPED,  # connection lost before the push was accepted
     621: Mishap.DROPPED_AFTER_ACCEPTING,  # connection lost after: a retry must replace the banner
+    622: Mishap.CUT,  # the same, but only the stand-in's side ends, without TLS's farewell
 }
 
 _WISH = re.compile(r"dead([01])(\d{3})\Z")
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a token asks for, and whether only at the first attempt."""
-
-    outcome: Refused | Gone | Mishap
-    only_first: bool
-
-
 def wish_of(token: str) -> Wish | None:
-    """Return what a token in lower case asks for; None for an ordinary one or a number not in the table."""
+    """Return what a token of Apple in lower case asks for; None for an ordinary one or a number not in the table."""
     found = _WISH.search(token)
     if not found or int(found[2]) not in TABLE:
         return None

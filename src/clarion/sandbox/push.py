@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
+
+Provider = Literal["apns", "fcm", "webpush"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,14 +25,17 @@ class Alert:
 class Push:
     """An accepted push; `alert` is None when nothing appears on the screen.
 
-    `withdraw` is the notification whose banner the app removes when it is woken by this push.
+    `token` is the address as the registry's index spells it. `withdraw` is the notification whose banner the
+    app removes when it is woken by this push.
     """
 
+    provider: Provider
     token: str
     id: str
     topic: str
     push_type: str
     collapse_id: str | None = None
+    """A banner with the same one is replaced."""
     alert: Alert | None = None
     badge: int | None = None
     withdraw: str | None = None
@@ -38,16 +43,23 @@ class Push:
     """What the push says to the app: the `clarion` object."""
     advice: str = ""
     """Why the device would do nothing with it although the provider took it."""
+    waits_as: str | None = None
+    """While the device is away, the service keeps the newest push of each such name; None: it keeps this one too."""
+    expires_at: float | None = None
+    """Until when the service keeps it for a device that is away, epoch seconds; None: for weeks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A push that the provider turns down, in the provider's own words."""
+    """A push that the provider turns down; `reason` in the provider's own words, as the log shows it."""
 
     status: int
     reason: str
     gone_since_ms: int | None = None
-    """When the device token became invalid, epoch milliseconds."""
+    """When an Apple device token became invalid, epoch milliseconds."""
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = b""
+    """The whole answer, where the reason alone does not make it."""
 
 
 Verdict = Push | Refused

@@ -19,12 +19,12 @@ class Received:
     """A ring of accepted pushes, numbered from 1 for as long as the process lives."""
 
     def __init__(self, kept: int = KEPT) -> None:
-        self._ring: deque[tuple[str, str, str, str | None, int]] = deque(maxlen=kept)
+        self._ring: deque[tuple[str, str, str, str, str | None, int]] = deque(maxlen=kept)
         self._last = 0
 
     def add(self, push: Push, at: int) -> None:
         """Append a push, accepted at `at` (epoch milliseconds)."""
-        self._ring.append((push.id, push.token, push.push_type, push.collapse_id, at))
+        self._ring.append((push.provider, push.id, push.token, push.push_type, push.collapse_id, at))
         self._last += 1
 
     def after(self, number: int, limit: int = PAGE) -> dict[str, Any]:
@@ -35,7 +35,7 @@ class Received:
         first = self._last - len(self._ring) + 1
         start = max(number + 1, first)
         rows = list(islice(self._ring, start - first, start - first + limit))
-        names = ("apnsId", "token", "pushType", "collapseId", "at")
+        names = ("provider", "id", "token", "pushType", "collapseId", "at")
         return {
             "last": start + len(rows) - 1,
             "total": self._last,

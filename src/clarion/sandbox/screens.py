@@ -6,12 +6,13 @@ Frozen values and pure functions; `stage.py` keeps the current one per phone. No
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from clarion.sandbox.push import Push
+from clarion.sandbox.push import Alert, Push
 
 MOST_BANNERS = 30
+MOST_WAITING = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +43,16 @@ class Screen:
     """The number that the last push asked for; None: count the banners."""
     opened: Banner | None = None
     """The notification whose screen the app shows; None: the lock screen."""
+    away: bool = False
+    """Whether the phone has no network."""
+    waiting: tuple[Push, ...] = ()
+    """What the push service keeps for it meanwhile, oldest first."""
 
 
 def show(screen: Screen, push: Push, at: int) -> Screen:
-    """Show an accepted push: its banner, its badge, or the withdrawal that it brings."""
+    """Show an accepted push: its banner, its badge, or the withdrawal that it brings; or keep it for later."""
+    if screen.away:
+        return _keep(screen, push, at)
     if push.withdraw is not None:
         return withdraw(screen, push.withdraw)
     badge = screen.badge if push.badge is None else push.badge
@@ -55,6 +62,32 @@ def show(screen: Screen, push: Push, at: int) -> Screen:
     banner = Banner(push.id, at, alert.title, alert.subtitle, alert.text, push.collapse_id, push.app)
     others = (other for other in screen.banners if not banner.replaces(other))
     return replace(screen, banners=(banner, *others)[:MOST_BANNERS], badge=badge)
+
+
+def _keep(screen: Screen, push: Push, at: int) -> Screen:
+    """What waits under the same name makes room for the newer push; what has no time to wait is dropped."""
+    if _is_over(push, at):
+        return screen
+    named = push.waits_as is not None
+    others = tuple(other for other in screen.waiting if not (named and other.waits_as == push.waits_as))
+    return replace(screen, waiting=(*others, push)[-MOST_WAITING:])
+
+
+def _is_over(push: Push, at: int) -> bool:
+    return push.expires_at is not None and push.expires_at * 1000 <= at
+
+
+def leave(screen: Screen) -> Screen:
+    """Lose the network."""
+    return replace(screen, away=True)
+
+
+def come_back(screen: Screen, at: int) -> Screen:
+    """Find the network again, and what has waited and is still good."""
+    waiting, screen = screen.waiting, replace(screen, away=False, waiting=())
+    for push in waiting:
+        screen = screen if _is_over(push, at) else show(screen, push, at)
+    return screen
 
 
 def withdraw(screen: Screen, notification_id: str) -> Screen:
@@ -68,7 +101,8 @@ def tap(screen: Screen, banner_id: str) -> Screen | None:
     found = next((b for b in screen.banners if b.id == banner_id), None)
     if found is None:
         return None
-    return Screen(tuple(b for b in screen.banners if b.id != banner_id), badge=None, opened=found)
+    kept = tuple(b for b in screen.banners if b.id != banner_id)
+    return replace(screen, banners=kept, badge=None, opened=found)
 
 
 def dismiss(screen: Screen, banner_id: str | None) -> Screen:
@@ -91,6 +125,8 @@ def to_json(screen: Screen) -> dict[str, Any]:
         "banners": [_banner_to_json(banner) for banner in screen.banners],
         "badge": screen.badge,
         "opened": _banner_to_json(screen.opened) if screen.opened else None,
+        "away": screen.away,
+        "waiting": [asdict(push) for push in screen.waiting],
     }
 
 
@@ -100,6 +136,8 @@ def to_page(screen: Screen) -> dict[str, Any]:
         "banners": [_banner_to_json(banner, brief=True) for banner in screen.banners],
         "badge": len(screen.banners) if screen.badge is None else screen.badge,
         "opened": _banner_to_json(screen.opened) if screen.opened else None,
+        "away": screen.away,
+        "waiting": len(screen.waiting),
     }
 
 
@@ -110,7 +148,14 @@ def from_json(content: Mapping[str, Any]) -> Screen:
         tuple(_banner_from_json(entry) for entry in content["banners"]),
         content["badge"],
         _banner_from_json(opened) if opened else None,
+        content.get("away", False),
+        tuple(_push_from_json(entry) for entry in content.get("waiting", ())),
     )
+
+
+def _push_from_json(entry: Mapping[str, Any]) -> Push:
+    alert = entry["alert"]
+    return Push(**{**entry, "alert": Alert(**alert) if alert else None})
 
 
 def _banner_to_json(banner: Banner, *, brief: bool = False) -> dict[str, Any]:

@@ -19,12 +19,17 @@ from pathlib import Path
 
 import uvicorn
 
+from clarion.sandbox import http1, wire
 from clarion.sandbox.apns import Apns
 from clarion.sandbox.certificates import Certificates, ensure_certificates
+from clarion.sandbox.fates import Fates
 from clarion.sandbox.faults import Fault
+from clarion.sandbox.fcm import Fcm
+from clarion.sandbox.fcm_auth import AccessTokens
 from clarion.sandbox.stage import Stage
 from clarion.sandbox.web import make_app
-from clarion.sandbox.wire import Listener
+from clarion.sandbox.webpush import WebPush
+from clarion.sandbox.wire import Conversation
 
 UPKEEP_SECONDS = 1.0
 
@@ -45,18 +50,25 @@ class SandboxConfig:
 
     folder: Path
     host: str = "127.0.0.1"
-    apns_port: int
-    page_port: int
+    apns_port: int = 0
+    fcm_port: int = 0
+    webpush_port: int = 0
+    webpush_http1_port: int = 0
+    page_port: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sandbox:
     """A sandbox that is up."""
 
     apns_port: int
+    fcm_port: int
+    webpush_port: int
+    webpush_http1_port: int
     page_port: int
     certificates: Certificates
     stage: Stage
+    access_tokens: AccessTokens
 
 
 async def run(config: SandboxConfig, *, ready: Callable[[], None] | None = None) -> None:
@@ -78,41 +90,82 @@ async def serving(config: SandboxConfig, *, clock: Callable[[], float] = time.ti
     config.folder.mkdir(parents=True, exist_ok=True)
     certificates = ensure_certificates(config.folder)
     stage = Stage(config.folder, clock)
+    apns, webpush = Apns(stage, clock), WebPush(stage, clock)
+    fcm = Fcm(stage, clock)
+    doors = _Doors(config, certificates, stage)
     async with (
-        _apns(config, stage, certificates, clock) as apns_port,
-        _page(config, stage) as page_port,
+        doors.open_http2("apns_port", apns.converse, apns.fates) as apns_port,
+        doors.open_http2("fcm_port", fcm.converse, fcm.fates) as fcm_port,
+        doors.open_http2("webpush_port", webpush.converse, webpush.fates) as webpush_port,
+        doors.open_http1("webpush_http1_port", webpush.converse) as webpush_http1_port,
+        _page(config, stage, fcm.access_tokens) as page_port,
         _upkeep(stage),
     ):
-        yield Sandbox(apns_port, page_port, certificates, stage)
+        yield Sandbox(
+            apns_port=apns_port,
+            fcm_port=fcm_port,
+            webpush_port=webpush_port,
+            webpush_http1_port=webpush_http1_port,
+            page_port=page_port,
+            certificates=certificates,
+            stage=stage,
+            access_tokens=fcm.access_tokens,
+        )
+
+
+@dataclass(frozen=True)
+class _Doors:
+    """Opens the stand-ins' doors, all behind the same certificate."""
+
+    config: SandboxConfig
+    certificates: Certificates
+    stage: Stage
+
+    @asynccontextmanager
+    async def open_http2(
+        self, setting: str, converse: Callable[[], Conversation], fates: Fates
+    ) -> AsyncIterator[int]:
+        """Serve HTTP/2, and let a fault reach the connections that are open; yields the port."""
+        listener = wire.Listener(converse)
+
+        def follow(fault: Fault) -> None:
+            listener.announce_streams(fates.streams())
+            listener.stall(fault.stall_seconds)
+
+        self.stage.fault_set.append(follow)
+        try:
+            async with self._open(setting, listener, "h2") as port:
+                yield port
+        finally:
+            self.stage.fault_set.remove(follow)
+
+    @asynccontextmanager
+    async def open_http1(self, setting: str, converse: Callable[[], Conversation]) -> AsyncIterator[int]:
+        """Serve HTTP/1.1 and nothing newer; yields the port."""
+        async with self._open(setting, http1.Listener(converse), "http/1.1") as port:
+            yield port
+
+    @asynccontextmanager
+    async def _open(
+        self, setting: str, listener: wire.Listener | http1.Listener, protocol: str
+    ) -> AsyncIterator[int]:
+        listening = _listen(self.config.host, getattr(self.config, setting), setting)
+        port = int(listening.getsockname()[1])
+        tls = _tls(self.certificates, protocol)
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(listener, sock=listening, ssl=tls, backlog=512)
+        try:
+            yield port
+        finally:
+            server.close()
+            listener.close()
+            await server.wait_closed()
 
 
 @asynccontextmanager
-async def _apns(
-    config: SandboxConfig, stage: Stage, certificates: Certificates, clock: Callable[[], float]
-) -> AsyncIterator[int]:
-    apns = Apns(stage, clock)
-    listener = Listener(apns.converse)
-
-    def follow(_fault: Fault) -> None:
-        listener.announce_streams(apns.streams())
-
-    stage.fault_set.append(follow)
-    listening = _listen(config.host, config.apns_port, "apns_port")
-    port = int(listening.getsockname()[1])
-    tls = _tls(certificates)
-    server = await asyncio.get_running_loop().create_server(listener, sock=listening, ssl=tls, backlog=512)
-    try:
-        yield port
-    finally:
-        stage.fault_set.remove(follow)
-        server.close()
-        listener.close()
-        await server.wait_closed()
-
-
-@asynccontextmanager
-async def _page(config: SandboxConfig, stage: Stage) -> AsyncIterator[int]:
-    settings = uvicorn.Config(make_app(stage), log_config=None, access_log=False, timeout_graceful_shutdown=2)
+async def _page(config: SandboxConfig, stage: Stage, access_tokens: AccessTokens) -> AsyncIterator[int]:
+    app = make_app(stage, access_tokens)
+    settings = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=2)
     server = _PageServer(settings)
     with _listen(config.host, config.page_port, "page_port") as listening:
         serving_page = asyncio.create_task(server.serve(sockets=[listening]))
@@ -169,11 +222,11 @@ def _listen(host: str, port: int, setting: str) -> socket.socket:
         raise SandboxError("cannot_listen", message) from error
 
 
-def _tls(certificates: Certificates) -> ssl.SSLContext:
+def _tls(certificates: Certificates, protocol: str) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificates.server, certificates.key)
-    context.set_alpn_protocols(["h2"])
+    context.set_alpn_protocols([protocol])
     return context
 
 

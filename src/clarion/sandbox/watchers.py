@@ -20,7 +20,7 @@ class Changes:
     """What happened since the last look."""
 
     phones: dict[str, str] = field(default_factory=dict)
-    """Device token -> the latest reason why its screen changed."""
+    """Address of a phone -> the latest reason why its screen changed."""
     entries: list[dict[str, Any]] = field(default_factory=list)
     """New lines of the log, oldest first."""
     reread: bool = False

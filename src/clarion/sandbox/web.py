@@ -1,6 +1,7 @@
 """The page with the phones, and its API for tests and tools.
 
-Reads and touches `stage.py`; knows no provider. Plain HTTP, meant for this machine only: it has no log-in.
+Reads and touches `stage.py`; of the providers it knows Google's access tokens alone. Plain HTTP, meant for this
+machine only: it has no log-in.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from litestar.response import Stream
 
 from clarion.sandbox import screens
 from clarion.sandbox.faults import Fault, fault_of
+from clarion.sandbox.fcm_auth import AccessTokens
 from clarion.sandbox.received import PAGE
 from clarion.sandbox.stage import Stage
 from clarion.sandbox.watchers import Changes
@@ -40,10 +42,11 @@ KEEP_ALIVE_SECONDS = 15.0
 JSON = dict[str, Any]
 
 
-def make_app(stage: Stage) -> Litestar:
+def make_app(stage: Stage, access_tokens: AccessTokens) -> Litestar:
     """Return the page and its API as an ASGI application."""
+    reading = [*_files(stage), *_reading(stage), *_received(stage)]
     return Litestar(
-        [*_files(stage), *_reading(stage), *_phones(stage), *_received(stage), _faults(stage)],
+        [*reading, *_phones(stage), _faults(stage), *_access_tokens(access_tokens)],
         openapi_config=None,
         logging_config=None,
     )
@@ -123,7 +126,15 @@ def _phones(stage: Stage) -> list[Any]:
     async def back(token: FromPath[str]) -> Response[JSON]:
         return _phone_or_404(stage, stage.touch(token, screens.back, "back"))
 
-    return [tap, dismiss, back]
+    @post("/api/phones/{token:str}/offline", status_code=HTTPStatus.OK)
+    async def leave(token: FromPath[str]) -> Response[JSON]:
+        return _phone_or_404(stage, stage.touch(token, screens.leave, "offline"))
+
+    @post("/api/phones/{token:str}/online", status_code=HTTPStatus.OK)
+    async def come_back(token: FromPath[str]) -> Response[JSON]:
+        return _phone_or_404(stage, stage.come_back(token))
+
+    return [tap, dismiss, back, leave, come_back]
 
 
 def _phone_or_404(stage: Stage, phone: Any) -> Response[JSON]:
@@ -159,6 +170,18 @@ def _faults(stage: Stage) -> Any:
         return Response({"mode": fault.mode, "value": fault.value})
 
     return set_fault
+
+
+def _access_tokens(access_tokens: AccessTokens) -> list[Any]:
+    @get("/api/access-tokens")
+    async def count() -> JSON:
+        return {"issued": access_tokens.issued}
+
+    @delete("/api/access-tokens")
+    async def revoke() -> None:
+        access_tokens.revoke_all()
+
+    return [count, revoke]
 
 
 async def _body(request: Request[Any, Any, Any]) -> JSON:

@@ -8,8 +8,11 @@ waits: a client that does not read is not read from, so that it cannot grow the 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Protocol, cast
@@ -20,10 +23,11 @@ import h2.events
 import h2.exceptions
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes, Settings
-from hyperframe.frame import GoAwayFrame
+from hyperframe.frame import GoAwayFrame, SettingsFrame
 
 KEPT_BODY = 16 * 1024  # more of a body is counted but not kept: every provider refuses it for its size
 CONNECTION_WINDOW = 1 << 24
+STREAM_WINDOW = 65_535
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,8 @@ class Request:
 
     method: str
     path: str
+    authority: str
+    """Host, and port if it was named: whom the client thought it was talking to."""
     headers: tuple[tuple[str, str], ...]
     body: bytes
     size: int
@@ -51,6 +57,8 @@ class Act(Enum):
     GOAWAY_ANSWER = auto()
     """GOAWAY that covers this request, then its answer."""
     DROP = auto()
+    CUT = auto()
+    """No answer: our side ends without TLS's farewell (close_notify), the client's may go on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +93,7 @@ class Conversation(Protocol):
 class _Upload:
     method: str
     path: str
+    authority: str
     headers: tuple[tuple[str, str], ...]
     body: bytearray = field(default_factory=bytearray)
     size: int = 0
@@ -95,16 +104,24 @@ class Listener:
 
     def __init__(self, converse: Callable[[], Conversation]) -> None:
         self._converse = converse
+        self._stall_seconds = 0.0
         self.connections: set[Connection] = set()
 
     def __call__(self) -> Connection:
         """Make the protocol of a new connection, as asyncio asks for it."""
-        return Connection(self._converse(), self.connections)
+        return Connection(self._converse(), self.connections, self._stall_seconds)
 
     def announce_streams(self, limit: int) -> None:
         """Tell the open connections a new limit of concurrent streams, where the first limit is past."""
         for connection in tuple(self.connections):
             connection.announce_streams(limit)
+
+    def stall(self, seconds: float) -> None:
+        """Take no bodies for so long: from now on where a connection is open, from its first octet where one
+        comes later. 0 ends it."""
+        self._stall_seconds = seconds
+        for connection in tuple(self.connections):
+            connection.stall(seconds)
 
     def close(self) -> None:
         """End all connections at once."""
@@ -115,9 +132,12 @@ class Listener:
 class Connection(asyncio.Protocol):
     """One client."""
 
-    def __init__(self, conversation: Conversation, others: set[Connection]) -> None:
+    def __init__(self, conversation: Conversation, others: set[Connection], stall_seconds: float) -> None:
         self._talk = conversation
         self._others = others
+        self._stall_seconds = stall_seconds
+        self._reopening: asyncio.TimerHandle | None = None  # while the windows are shut
+        self._is_cut = False
         self._open: dict[int, _Upload] = {}
         self._unsent: dict[int, bytes] = {}  # bodies that wait for the client's window
         self._limit = conversation.first_streams
@@ -138,6 +158,9 @@ class Connection(asyncio.Protocol):
             h2.config.H2Configuration(client_side=False, header_encoding=None)
         )
         first = {SettingCodes.MAX_CONCURRENT_STREAMS: self._limit}
+        if self._stall_seconds:
+            first[SettingCodes.INITIAL_WINDOW_SIZE] = 0
+            self._reopen_after(self._stall_seconds)
         self._h2.local_settings = Settings(client=False, initial_values=first)
         self._h2.initiate_connection()
         # From here on the first limit is ours to hold: a client may open streams before it has read it, and
@@ -148,13 +171,13 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take octets; answer what became whole."""
-        if self not in self._others:
+        if self not in self._others or self._is_cut:
             return
         try:
             for event in self._h2.receive_data(data):
                 self._handle(event)
-                if self not in self._others:
-                    return  # dropped: what came in the same breath is lost with it
+                if self not in self._others or self._is_cut:
+                    return  # over: what came in the same breath is lost with it
         except h2.exceptions.ProtocolError:
             self._flush()  # h2 has put a GOAWAY with the fault's code there
             self._transport.close()
@@ -166,6 +189,8 @@ class Connection(asyncio.Protocol):
         """Forget the client."""
         self._others.discard(self)
         self._open.clear()
+        if self._reopening:
+            self._reopening.cancel()
 
     def pause_writing(self) -> None:
         """Stop reading from a client that does not read."""
@@ -204,7 +229,9 @@ class Connection(asyncio.Protocol):
         headers = tuple((_text(name), _text(value)) for name, value in event.headers or ())
         pseudo = dict(header for header in headers if header[0].startswith(":"))
         plain = tuple(header for header in headers if not header[0].startswith(":"))
-        self._open[stream] = _Upload(pseudo.get(":method", ""), pseudo.get(":path", ""), plain)
+        self._open[stream] = _Upload(
+            pseudo.get(":method", ""), pseudo.get(":path", ""), pseudo.get(":authority", ""), plain
+        )
 
     def _collect(self, event: h2.events.DataReceived) -> None:
         stream, data = event.stream_id or 0, event.data or b""
@@ -217,7 +244,9 @@ class Connection(asyncio.Protocol):
         upload = self._open.get(stream)
         if upload is None:
             return
-        request = Request(upload.method, upload.path, upload.headers, bytes(upload.body), upload.size)
+        request = Request(
+            upload.method, upload.path, upload.authority, upload.headers, bytes(upload.body), upload.size
+        )
         reply = self._talk.answer(request)
         if reply.after:
             asyncio.get_running_loop().call_later(reply.after, self._carry_out_later, stream, reply)
@@ -231,7 +260,7 @@ class Connection(asyncio.Protocol):
     # --- replies ---
 
     def _carry_out_later(self, stream: int, reply: Reply) -> None:
-        if self in self._others and stream in self._open:
+        if self in self._others and stream in self._open and not self._is_cut:
             self._carry_out(stream, reply)
             self._flush()
             self._close_when_done()
@@ -249,6 +278,8 @@ class Connection(asyncio.Protocol):
                 self._forget(stream)
             case Act.DROP:
                 self.drop()
+            case Act.CUT:
+                self._cut()
             case _:
                 self._send_goaway(stream, reply)
 
@@ -297,7 +328,7 @@ class Connection(asyncio.Protocol):
 
     def announce_streams(self, limit: int) -> None:
         """Change the limit of concurrent streams, unless the first one still holds."""
-        if self._limit != self._talk.first_streams:
+        if self._limit != self._talk.first_streams and not self._is_cut:
             self._set_limit(limit)
             self._flush()
 
@@ -305,12 +336,52 @@ class Connection(asyncio.Protocol):
         self._limit = limit
         self._h2.update_settings({SettingCodes.MAX_CONCURRENT_STREAMS: limit})
 
+    def stall(self, seconds: float) -> None:
+        """Shut the windows of all streams for so long, or open them."""
+        if seconds:
+            self._announce_window(0)
+            self._reopen_after(seconds)
+        elif self._reopening:
+            self._reopen()
+
+    def _reopen_after(self, seconds: float) -> None:
+        if self._reopening:
+            self._reopening.cancel()
+        self._reopening = asyncio.get_running_loop().call_later(seconds, self._reopen)
+
+    def _reopen(self) -> None:
+        if self._reopening:
+            self._reopening.cancel()
+        self._reopening = None
+        self._announce_window(STREAM_WINDOW)
+
+    def _announce_window(self, octets: int) -> None:
+        """As a frame that h2 does not know of: it would hold the client to it before the client has read it."""
+        if not self._is_cut:
+            self._flush()
+            settings = {int(SettingCodes.INITIAL_WINDOW_SIZE): octets}
+            self._transport.write(SettingsFrame(0, settings=settings).serialize())
+
+    def _cut(self) -> None:
+        """End our side below TLS, once what is written has left; the client's side is for the client to end."""
+        self._flush()
+        self._is_cut = True
+        asyncio.get_running_loop().call_soon(self._shut_down)
+
+    def _shut_down(self) -> None:
+        # A twin of the socket, because asyncio and uvloop do not both give theirs out of hand.
+        number = os.dup(self._transport.get_extra_info("socket").fileno())
+        with socket.socket(fileno=number) as twin, suppress(OSError):
+            twin.shutdown(socket.SHUT_WR)
+
     def drop(self) -> None:
         """Cut the connection without a word."""
         self._others.discard(self)
         self._transport.abort()
 
     def _flush(self) -> None:
+        if self._is_cut:
+            return
         if data := self._h2.data_to_send():
             self._transport.write(data)
 

@@ -7,7 +7,12 @@ const ASK_MS = 300;
 const VISIT_MS = 5000;
 const REREAD_MS = 1000;
 const LOGGED = 100;
-const UNITS = { slow: "ms", goaway: "requests apart", drop: "requests apart", limit: "streams" };
+const UNITS = {
+  slow: "ms", goaway: "requests apart", reset: "requests apart", drop: "requests apart",
+  tls_cut: "requests apart", stalled: "ms", limit: "streams",
+};
+const PROVIDERS = { apns: "APNs", fcm: "FCM", webpush: "Web Push" };
+const ACCEPTED = { apns: "200 accepted", fcm: "200 accepted", webpush: "201 accepted" };
 
 const find = (id) => document.getElementById(id);
 const views = new Map();
@@ -27,7 +32,7 @@ async function call(path, body) {
 
 async function act(token, what, body) {
   try {
-    showPhone(await call(`/api/phones/${token}/${what}`, body), what);
+    showPhone(await call(`/api/phones/${encodeURIComponent(token)}/${what}`, body), what);
   } catch {
     readAll(); // it went in the meantime, or the server did: show what is true
   }
@@ -64,14 +69,15 @@ function readAllSoon() {
 function showHint(state) {
   const quiet = state.phones.every((phone) => phone.banners.length === 0 && !phone.opened);
   const hint = find("hint");
-  hint.hidden = !quiet && state.keys > 0;
-  hint.replaceChildren(...(state.keys === 0 ? noKeys() : nothingYet(state.phones.length > 0)));
+  const known = state.credentials > 0 || state.phones.length > 0;
+  hint.hidden = !quiet && known;
+  hint.replaceChildren(...(known ? nothingYet(state.phones.length > 0) : nothingKnown()));
 }
 
-function noKeys() {
-  const what = "Without a registered key the stand-in refuses every push as InvalidProviderToken. ";
-  const how = el("p", { text: what }, "Start everything with ", el("code", { text: "scripts/run" }), ", which registers one.");
-  return [el("h2", { text: "No key is registered yet" }), how];
+function nothingKnown() {
+  const what = "Without a registered credential the stand-ins refuse every push. ";
+  const how = el("p", { text: what }, "Start everything with ", el("code", { text: "scripts/run" }), ", which registers some.");
+  return [el("h2", { text: "No credential is registered yet" }), how];
 }
 
 function nothingYet(anyPhone) {
@@ -115,20 +121,23 @@ function announce(phone) {
 
 function makeEntry(entry, fresh) {
   const phone = views.get(entry.token)?.phone;
-  const answer = entry.answer === "accepted" ? "200 accepted" : entry.what;
+  const answer = entry.answer === "accepted" ? ACCEPTED[entry.provider] : entry.what;
   const time = new Date(entry.at).toLocaleTimeString(undefined, { hour12: false });
   const title = entry.title || (entry.answer === "accepted" ? entry.what : "");
   const whom = el("p", { class: "entry-whom", title: entry.token });
   if (phone) whom.textContent = [phone.owner, phone.name].filter(Boolean).join(", ");
-  else whom.append("token ", el("code", { text: entry.token.length > 14 ? `…${entry.token.slice(-12)}` : entry.token || "(none)" }));
+  else if (!entry.token) whom.textContent = "no device";
+  else whom.append("to ", el("code", { text: entry.token.length > 14 ? `…${entry.token.slice(-12)}` : entry.token }));
   const parts = [
-    el("span", { class: "entry-answer", text: answer }),
-    el("time", { datetime: new Date(entry.at).toISOString(), text: time }),
+    el("div", { class: "entry-head" },
+      el("span", { class: "entry-answer", text: answer }),
+      el("span", { class: "entry-provider", text: PROVIDERS[entry.provider] }),
+      el("time", { datetime: new Date(entry.at).toISOString(), text: time })),
     title && el("p", { class: "entry-title", dir: "auto", text: title }),
     whom,
     entry.advice && el("p", { class: "entry-advice", text: entry.advice }),
   ];
-  return el("li", { class: fresh ? "entry fresh" : "entry", "data-answer": entry.answer, title: `apns-id ${entry.id}` }, ...parts);
+  return el("li", { class: fresh ? "entry fresh" : "entry", "data-answer": entry.answer, title: entry.id && `id ${entry.id}` }, ...parts);
 }
 
 function addEntry(entry) {

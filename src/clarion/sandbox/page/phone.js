@@ -1,9 +1,14 @@
-// Draws one phone. page.js makes the views and hands them what the server says; a view hands back what a person did.
+// Draws one phone, or the window of a browser. page.js makes the views and hands them what the server says; a view hands back what a person did.
 // Everything that came with a push goes into the document as text, never as markup.
 
 const RING_MS = 700;
 const LEAVE_MS = 260;
 const HEADS_UP_MS = 4000;
+const KINDS = {
+  apns: { kind: "iphone", back: "Lock screen" },
+  fcm: { kind: "android", back: "Lock screen" },
+  webpush: { kind: "browser", back: "Notifications" },
+};
 
 /** Make an element: el("p", {class: "x", text: "…"}, child, …). */
 export function el(tag, options = {}, ...children) {
@@ -46,13 +51,13 @@ export class PhoneView {
     this.act = act;
     this.serverNow = serverNow;
     this.banners = new Map();
-    this.build();
+    this.build(KINDS[phone.provider]);
     this.node.style.setProperty("--hue", hueOf(phone.token));
     this.update(phone, "first");
     this.tick();
   }
 
-  build() {
+  build({ kind, back }) {
     this.clocks = [el("span"), el("p", { class: "time", "aria-hidden": "true" })];
     this.day = el("p", { class: "day" });
     this.list = el("ul", { class: "banners", "aria-label": "Notifications" });
@@ -63,17 +68,20 @@ export class PhoneView {
     this.badge = el("span", { class: "badge" });
     const dock = el("div", { class: "dock" }, el("span", { class: "app-icon" }, icon(), this.badge));
     this.lock = el("div", { class: "lock" }, this.day, this.clocks[1], this.shade, this.list, this.quiet, dock);
-    this.backButton = el("button", { class: "back", type: "button", text: "Lock screen", on: { click: () => this.back() } });
+    this.backButton = el("button", { class: "back", type: "button", text: back, on: { click: () => this.back() } });
     this.appBody = el("div", { class: "app-body", tabindex: "0", role: "region" });
     this.app = el("div", { class: "app" }, el("div", { class: "app-bar" }, this.backButton), this.appBody);
-    const bar = el("div", { class: "bar", "aria-hidden": "true" }, this.clocks[0], el("span", { class: "battery" }));
+    this.address = kind === "browser" && el("span", { class: "address" });
+    const inBar = this.address ? [el("span", { class: "window-buttons" }), this.address] : [this.clocks[0], el("span", { class: "battery" })];
+    const bar = el("div", { class: "bar", "aria-hidden": "true" }, ...inBar);
     this.headsUp = el("div", { class: "heads-up" });
     const screen = el("div", { class: "screen" }, bar, this.lock, this.app, this.headsUp, el("span", { class: "home" }));
     this.owner = el("p", { class: "whose-owner", dir: "auto" });
     this.device = el("p", { class: "whose-device", dir: "auto" });
     this.bundle = el("p", { class: "whose-app" });
-    const whose = el("div", { class: "whose" }, this.owner, this.device, this.bundle);
-    this.node = el("li", { class: "phone" }, el("div", { class: "case" }, screen), whose);
+    this.network = el("button", { class: "network", type: "button", on: { click: () => this.switchNetwork() } });
+    const whose = el("div", { class: "whose" }, this.owner, this.device, this.bundle, this.network);
+    this.node = el("li", { class: "phone", "data-kind": kind }, el("div", { class: "case" }, screen), whose);
   }
 
   /** Show what the server says; `reason` is what changed it. */
@@ -83,13 +91,17 @@ export class PhoneView {
     this.owner.title = phone.email;
     this.device.textContent = [phone.owner ? phone.name : "", phone.model].filter(Boolean).join(", ");
     this.bundle.textContent = phone.topic;
-    this.bundle.title = `Device token ${phone.token}`;
+    this.bundle.title = `Address ${phone.token}`;
+    this.node.classList.toggle("away", phone.away);
+    this.network.textContent = phone.away ? `Offline, ${phone.waiting} waiting` : "Online";
+    this.network.setAttribute("aria-label", phone.away ? `Go online; ${phone.waiting} waiting` : "Go offline");
+    if (this.address) this.address.textContent = phone.opened?.app.navigate ?? phone.topic;
     this.node.setAttribute("aria-label", [phone.owner, phone.name].filter(Boolean).join(", "));
     const fresh = this.updateBanners(phone.banners, reason === "first");
     this.updateCounts(phone);
     this.updateApp(phone.opened);
-    this.updateHeadsUp(phone, fresh && reason === "banner");
-    if (fresh && reason === "banner") this.ring();
+    this.updateHeadsUp(phone, fresh && reason !== "first");
+    if (fresh && reason !== "first") this.ring();
   }
 
   /** While the app is open a new banner drops in over it, for a while. */
@@ -142,7 +154,9 @@ export class PhoneView {
     const title = el("span", { class: "banner-title", dir: "auto", text: banner.title || appName(this.phone.topic) });
     const line = (name, text) => text && el("span", { class: name, dir: "auto", text });
     const lines = [line("banner-subtitle", banner.subtitle), line("banner-body", banner.text)];
-    const text = el("span", { class: "banner-text" }, el("span", { class: "banner-head" }, title, when), ...lines);
+    // An iPhone shows whose it is by the icon alone; Android and browsers write it as well.
+    const from = this.phone.provider !== "apns" && el("span", { class: "banner-from", text: appName(this.phone.topic) });
+    const text = el("span", { class: "banner-text" }, from, el("span", { class: "banner-head" }, title, when), ...lines);
     const open = el("button", { class: "banner-open", type: "button", on: { click: () => this.tap(banner.id) } }, icon(), text);
     return { open, when };
   }
@@ -209,6 +223,10 @@ export class PhoneView {
     return this.act(this.token, "dismiss", { id });
   }
 
+  switchNetwork() {
+    return this.act(this.token, this.phone.away ? "online" : "offline", {});
+  }
+
   async back() {
     await this.act(this.token, "back", {});
     (this.list.querySelector(".banner-open") ?? this.clear).focus();
@@ -223,7 +241,7 @@ function describeOpened(opened) {
   const app = opened.app;
   const from = el("div", { class: "app-from" }, ...[opened.title, opened.subtitle, opened.text].filter(Boolean)
     .map((text) => el("p", { dir: "auto", text })));
-  const ids = [["notification", app.notificationId], ["solution", app.solutionId], ["organization", app.organizationId]];
+  const ids = [["notification", app.notificationId], ["solution", app.solutionId], ["organization", app.organizationId], ["link", app.navigate]];
   const lines = ids.filter(([, id]) => id).map(([name, id]) => el("p", { text: `${name} ${id}` }));
   return [
     el("p", { class: "app-kind", text: app.jigId ? app.screen || "jig" : "screen" }),
@@ -251,8 +269,9 @@ function describeInput(name, value) {
   return el("div", { class: "input" }, label, el("dd", { dir: "auto", "data-type": type }, shown));
 }
 
-// What a phone shows where a push has no title: the app's name, here the last part of its bundle id.
+// Whose a notification is: a site's host, or an app's name, here the last part of its bundle id or package.
 function appName(topic) {
+  if (topic.includes("://")) return topic.split("://")[1];
   const last = topic.split(".").at(-1);
   return last.charAt(0).toUpperCase() + last.slice(1);
 }
