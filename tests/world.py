@@ -145,7 +145,8 @@ class World:
         """What a member sees, newest first."""
         owner = await self.read(inbox.find_inbox_member, self.organization_id, member.user)
         assert owner is not None
-        return await self.read(inbox.list_entries, self.organization_id, owner, limit, before)
+        page = await self.read(inbox.list_entries, self.organization_id, owner, limit, before)
+        return page.entries
 
     async def claim(self, owner: str = "worker", channel_id: int | None = None) -> list[Run]:
         """What a worker gets when it asks for work now; the lease is the worker's usual half minute."""

@@ -8,13 +8,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from clarion.model.errors import StoreUnavailable
 from clarion.model.outcome import Misconfigured, Outcome
 from clarion.model.push import InvalidChannel, Parcel, Provider, Push
+from clarion.service.expiry import warn_of_expiry
 from clarion.service.lane import LEASE_MS, Lane, LaneContext
 from clarion.service.release import release_due
 from clarion.service.sweep import sweep
@@ -27,10 +28,14 @@ logger = structlog.get_logger()
 TICK_SECONDS: Final = 1.0
 RENEW_SECONDS: Final = LEASE_MS / 3000
 SWEEP_SECONDS: Final = 600.0
+EXPIRY_SECONDS: Final = 86_400.0
+"""How often the log tells of credentials that end soon."""
+
 FAREWELL_SECONDS: Final = 2.0
 """How long open pages may take when the worker is asked to stop."""
 
-ProviderFactory = Callable[[str, dict[str, Any], str], Provider]
+ProviderFactory = Callable[[Channel], Provider]
+"""Opens a channel's secret and makes its provider; raises InvalidChannel."""
 
 
 @dataclass(slots=True)
@@ -38,8 +43,14 @@ class _Tended:
     """A lane with the channel as it was when the lane was made, and the task that drains it."""
 
     channel: Channel
+    is_usable: bool
     lane: Lane
     task: asyncio.Task[None]
+
+    def is_of(self, channel: Channel) -> bool:
+        """Whether the lane still stands for the channel. What could not be used may have been mended elsewhere."""
+        same = (self.channel.settings, self.channel.renewed_at) == (channel.settings, channel.renewed_at)
+        return same and self.is_usable and not self.task.done()
 
 
 class Worker:
@@ -55,12 +66,15 @@ class Worker:
         """Work until cancelled, or until the service that started this worker is gone."""
         if self._context.database.is_sqlite:
             await self._context.database.write(runs.take_over_leases)
+        with suppress(StoreUnavailable):  # the store has logged it; the next day tells
+            await self._warn_of_expiry()
         try:
             # A chore that fails ends the worker, and a new one is started.
             async with asyncio.TaskGroup() as group:
                 chores = [
                     group.create_task(_every(RENEW_SECONDS, self._renew)),
                     group.create_task(_every(SWEEP_SECONDS, self._sweep)),
+                    group.create_task(_every(EXPIRY_SECONDS, self._warn_of_expiry)),
                 ]
                 await self._watch()
                 for chore in chores:
@@ -101,7 +115,7 @@ class Worker:
 
     async def _wake(self, channel: Channel) -> None:
         tended = self._lanes.get(channel.id)
-        if tended is not None and (tended.task.done() or not _same_credential(tended.channel, channel)):
+        if tended is not None and not tended.is_of(channel):
             await self._end(self._lanes.pop(channel.id))
             tended = None
         if tended is None:
@@ -109,15 +123,19 @@ class Worker:
         tended.lane.wanted.set()
 
     def _start(self, channel: Channel) -> _Tended:
-        try:
-            provider = self._make_provider(channel.provider, channel.settings, channel.secret)
-        except InvalidChannel as error:
-            logger.error("channel_invalid", channel=channel.id, reason=str(error))
-            provider = _Unusable(str(error))
+        provider, is_usable = self._provider_of(channel)
         lane = Lane(channel.id, channel.provider, provider, self._context)
         task = asyncio.create_task(self._tend(channel.id, lane), name=f"lane-{channel.id}")
-        self._lanes[channel.id] = _Tended(channel, lane, task)
+        self._lanes[channel.id] = _Tended(channel, is_usable, lane, task)
         return self._lanes[channel.id]
+
+    def _provider_of(self, channel: Channel) -> tuple[Provider, bool]:
+        """The provider of a channel, and whether it can be used."""
+        try:
+            return self._make_provider(channel), True
+        except InvalidChannel as error:
+            logger.error("channel_invalid", channel=channel.id, name=channel.name, reason=str(error))
+            return _Unusable(str(error)), False
 
     async def _tend(self, channel_id: int, lane: Lane) -> None:
         """Drain a lane whenever it is wanted, until it is stopped."""
@@ -148,6 +166,9 @@ class Worker:
 
     async def _sweep(self) -> None:
         await sweep(self._context.database, self._context.clock())
+
+    async def _warn_of_expiry(self) -> None:
+        await warn_of_expiry(self._context.database, self._context.clock())
 
     async def _stop(self) -> None:
         """Let open pages end, then close. What is not settled is offered again by the next worker."""
@@ -190,7 +211,3 @@ async def _every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
         await asyncio.sleep(seconds)
         with suppress(StoreUnavailable):  # the store has logged it; the next time tries again
             await chore()
-
-
-def _same_credential(one: Channel, other: Channel) -> bool:
-    return (one.settings, one.secret) == (other.settings, other.secret)

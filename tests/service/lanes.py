@@ -86,9 +86,10 @@ def make_lane(
     owner: str = "worker",
     channel_id: int | None = None,
     notes: Notes | None = None,
+    random: Callable[[], float] = lambda: 0.5,
 ) -> Lane:
-    """A lane of the world's channel, whose jitter is always in the middle."""
-    context = LaneContext(world.database, owner, world.clock, lambda: 0.5, notes or Notes())
+    """A lane of the world's channel, whose jitter is in the middle unless it is given."""
+    context = LaneContext(world.database, owner, world.clock, random, notes or Notes())
     return Lane(world.channel_id if channel_id is None else channel_id, "apns", provider, context)
 
 

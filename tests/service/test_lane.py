@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from random import Random
 
 import pytest
 
@@ -9,9 +10,10 @@ from clarion.model.audience import Scope
 from clarion.model.delivery import PushKind, pack_push_id
 from clarion.model.errors import StoreUnavailable
 from clarion.model.notification import Notification, NotificationState
-from clarion.model.outcome import Gone, Misconfigured, Outcome, Refused, Unavailable, Unknown
+from clarion.model.outcome import ACCEPTED, Gone, Misconfigured, Outcome, Refused, Unavailable, Unknown
 from clarion.model.push import Parcel, Push
-from clarion.service.lane import MOST_DOUBTS, PAGES_IN_FLIGHT, PAGES_UNSETTLED
+from clarion.service.judgement import MOST_DOUBTS
+from clarion.service.lane import PAGES_IN_FLIGHT, PAGES_UNSETTLED
 from clarion.service.push import MISCONFIGURED_HOLD_MS, PAGE_DEVICES
 from clarion.service.recall import OPEN_PAGES_MS, recall
 from clarion.store import channels, devices
@@ -179,6 +181,26 @@ async def test_what_is_refused_fails_for_good_and_a_notification_that_nobody_too
     assert (await held(world))[0] is None
 
 
+async def test_a_reason_is_kept_bounded_and_printable(world: World) -> None:
+    ann = await world.add_member("ann@example.com", phones=3)
+    provider = ScriptedProvider()
+    odd = "a\x00b\nc\ud800" + "d" * 1_000
+    told_as = "a?b?c?" + "d" * 194
+    provider.answers(ann.addresses[0], Refused(odd))
+    provider.answers(ann.addresses[1], Gone(odd))
+    told = await world.tell("to all")
+    await make_lane(world, provider).drain()
+    assert await deviations(world, told.id) == {
+        ann.addresses[0]: ("refused", 1, told_as),
+        ann.addresses[1]: ("gone", 1, told_as),
+    }
+    assert await retired(world) == {ann.addresses[1]: told_as}
+    provider.usual = Misconfigured(odd)
+    await world.tell("to all")
+    await make_lane(world, provider).drain()
+    assert (await held(world))[1] == told_as
+
+
 async def test_one_device_that_took_it_makes_it_sent(world: World) -> None:
     ann = await world.add_member("ann@example.com", phones=2)
     provider = ScriptedProvider()
@@ -315,6 +337,65 @@ async def test_a_device_that_is_to_wait_waits_alone_and_its_retry_has_the_same_i
     assert await state(world, told) is NotificationState.SENT
 
 
+async def test_a_device_waits_alone_as_long_as_it_was_told_and_a_little_longer(world: World) -> None:
+    ann = await world.add_member("ann@example.com", phones=2)
+    provider = ScriptedProvider()
+    an_hour = Unavailable("origin asks for an hour", retry_after_seconds=3_600, whole_service=False)
+    provider.answers(ann.addresses[0], an_hour)
+    await world.tell("to all")
+    lane = make_lane(world, provider)
+    await lane.drain()
+    assert (await held(world))[0] is None
+    world.clock.move(milliseconds=4_050_000 - 1)  # an eighth more: the jitter of these lanes is in the middle
+    await lane.drain()
+    assert provider.addresses[ann.addresses[0]] == 1
+    world.clock.move(milliseconds=1)
+    await lane.drain()
+    assert provider.addresses[ann.addresses[0]] == 2
+
+
+async def test_one_refused_platform_among_devices_that_accept_does_not_hold_the_channel(world: World) -> None:
+    ann = await world.add_member("ann@example.com", phones=3)
+    provider = ScriptedProvider()
+    provider.answers(ann.addresses[0], Misconfigured("ThirdPartyAuthError"))
+    told = await world.tell("to all")
+    lane = make_lane(world, provider)
+    await lane.drain()
+    assert (await held(world))[0] is None
+    world.clock.move(milliseconds=MISCONFIGURED_HOLD_MS)
+    await lane.drain()
+    assert await tally(world, told.id) == {"accepted": 3, "retried": 1}
+
+
+async def test_a_dead_origin_rests_no_channel_and_its_devices_come_back_in_bounded_rounds(
+    world: World,
+) -> None:
+    [many] = await world.add_members(1, phones=1_200)
+    ann = await world.add_member("ann@example.com")
+    dead = Unavailable("origin away", whole_service=False)
+    provider = ScriptedProvider(usual=dead)
+    provider.answers(ann.addresses[0], *[ACCEPTED] * 2)
+    told = await world.tell("to all")
+    lane = make_lane(world, provider, random=Random(5).random)
+    rounds = []
+    for _ in range(600):  # a minute, looked at every tenth of a second
+        calls = provider.calls
+        await lane.drain()
+        rounds.append(provider.calls - calls)
+        world.clock.move(milliseconds=100)
+    assert (await held(world))[0] is None
+    assert sum(1 for calls in rounds if calls) <= 61
+    tries = provider.addresses
+    assert tries.pop(ann.addresses[0]) == 1
+    assert set(tries) == set(many.addresses)
+    assert set(tries.values()) <= {4, 5}, "2.5 to 5 s, then 5 to 10, 10 to 20, 20 to 40"
+    await world.tell("to all again")
+    provider.offers.clear()
+    await lane.drain()
+    assert provider.addresses[ann.addresses[0]] == 1
+    assert (await tally(world, told.id))["accepted"] == 1
+
+
 # ── Unknown ──────────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -352,6 +433,23 @@ async def test_a_retry_of_a_device_that_was_retired_meanwhile_is_not_offered(wor
     assert await tally(world, told.id) == {"accepted": 1, "gone": 1}
     assert await retired(world) == {ann.addresses[0]: "unregistered"}
     assert await state(world, told) is NotificationState.SENT
+
+
+async def test_a_retry_of_a_device_whose_row_is_gone_ends(world: World) -> None:
+    ann = await world.add_member("ann@example.com", phones=2)
+    provider = ScriptedProvider()
+    provider.answers(ann.addresses[0], Unknown("no answer"))
+    told = await world.tell("to all")
+    lane = make_lane(world, provider)
+    await lane.drain()
+    erased = devices_table.c.address == ann.addresses[0]
+    await world.write(lambda connection: connection.execute(devices_table.delete().where(erased)))
+    world.clock.move(seconds=5)
+    await lane.drain()
+    assert provider.addresses[ann.addresses[0]] == 1
+    assert await tally(world, told.id) == {"accepted": 1, "gone": 1}
+    assert await state(world, told) is NotificationState.SENT
+    assert await world.rows(push_runs) == []
 
 
 # ── The end of a push's time ─────────────────────────────────────────────────────────────────────────────

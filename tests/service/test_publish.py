@@ -154,8 +154,9 @@ async def test_everything_that_was_asked_for_is_read_back(world: World) -> None:
 async def test_notifications_are_listed_newest_first_page_by_page(world: World) -> None:
     told = [await world.tell(str(number)) for number in range(5)]
     page = await world.read(notifications.list_notifications, world.organization_id, 3, None)
-    rest = await world.read(notifications.list_notifications, world.organization_id, 3, page[-1].id)
-    assert [*page, *rest] == told[::-1]
+    rest = await world.read(notifications.list_notifications, world.organization_id, 3, page.next_before)
+    assert page.items + rest.items == told[::-1]
+    assert rest.next_before is None
 
 
 async def test_another_organization_sees_none_of_it(world: World) -> None:
@@ -163,7 +164,8 @@ async def test_another_organization_sees_none_of_it(world: World) -> None:
     told = await world.tell("ours")
     find, organization = notifications.find_notification, other.organization_id
     assert await other.read(find, organization, told.uuid) is None
-    assert await other.read(notifications.list_notifications, organization, 10, None) == []
+    page = await other.read(notifications.list_notifications, organization, 10, None)
+    assert (page.items, page.next_before) == ([], None)
 
 
 async def test_a_batch_is_answered_in_its_order_across_organizations_and_refusals(world: World) -> None:

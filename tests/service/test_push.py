@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.model.delivery import DeliveryState, PushKind
+from clarion.model.delivery import DeliveryState, PushKind, backoff_ms
 from clarion.model.outcome import ACCEPTED, Gone, Misconfigured, Refused, Unavailable, Unknown
 from clarion.service.push import (
     COUNTED,
@@ -29,8 +29,8 @@ from tests.world import World
 
 NOW = 1_000_000
 LATE = NOW + 10**9
-FRESH = Target(1, 1, 1, "address")
-SECOND_TRY = Target(1, 1, 1, "address", attempts=2)
+FRESH = Target(1, 1, 1, 1, "address")
+SECOND_TRY = Target(1, 1, 1, 1, "address", attempts=2)
 
 # What happens, to whom, and what follows: counted as, state, wait in milliseconds.
 RULES: list[tuple[Answer, Target, str | None, DeliveryState | None, int | None]] = [
@@ -46,7 +46,10 @@ RULES: list[tuple[Answer, Target, str | None, DeliveryState | None, int | None]]
     (Misconfigured("InvalidProviderToken"), SECOND_TRY, None, DeliveryState.RETRY, 300_000),
     (Unavailable("503"), FRESH, None, DeliveryState.RETRY, 3_750),
     (Unavailable("503"), SECOND_TRY, None, DeliveryState.RETRY, 15_000),
-    (Unavailable("429", retry_after_seconds=60.5), FRESH, None, DeliveryState.RETRY, 60_500),
+    (Unavailable("429", retry_after_seconds=60), FRESH, None, DeliveryState.RETRY, 67_500),
+    (Unavailable("429", retry_after_seconds=2), FRESH, None, DeliveryState.RETRY, 3_750),
+    (Unavailable("500", retry_after_seconds=10), SECOND_TRY, None, DeliveryState.RETRY, 15_000),
+    (Unavailable("429", retry_after_seconds=0), FRESH, None, DeliveryState.RETRY, 3_750),
     (Unavailable("429", whole_service=False), FRESH, None, DeliveryState.RETRY, 3_750),
     (Unknown("no answer"), FRESH, None, DeliveryState.UNKNOWN, 3_750),
     (Unknown("no answer"), SECOND_TRY, None, DeliveryState.UNKNOWN, 15_000),
@@ -75,6 +78,24 @@ def test_a_retry_that_would_come_after_the_expiry_is_none(answer: Answer) -> Non
     assert (expired.count, expired.state, expired.due_at) == ("expired", DeliveryState.EXPIRED, None)
 
 
+@given(st.floats(0, 10**7), st.integers(0, 40), st.floats(0, 1, exclude_max=True))
+def test_a_retry_comes_no_earlier_than_asked_and_at_most_a_quarter_later_than_it_must(
+    asked: float, attempts: int, random: float
+) -> None:
+    answer = Unavailable("429", retry_after_seconds=asked)
+    target = FRESH._replace(attempts=attempts)
+    backoff = backoff_ms(attempts + 1, random)
+    due_at = decide(answer, target, now=NOW, expires_at=10**15, random=random).due_at
+    assert due_at is not None
+    assert due_at - NOW >= max(backoff, int(asked * 1000))
+    assert due_at - NOW <= max(backoff, asked * 1250)
+
+
+def test_what_is_asked_to_wait_for_ever_expires() -> None:
+    answer = Unavailable("429", retry_after_seconds=float("inf"))
+    assert decide(answer, FRESH, now=NOW, expires_at=LATE, random=0.5).state is DeliveryState.EXPIRED
+
+
 def run_of(number: int) -> Run:
     return Run(number, 1, number, 1, PushKind.ALERT, Phase.RANGE, 0, None, 10)
 
@@ -83,7 +104,7 @@ def run_of(number: int) -> Run:
 def test_pages_hold_every_target_once_in_order_and_every_run_ends_once(sizes: list[int]) -> None:
     claimed = [run_of(number) for number in range(1, len(sizes) + 1)]
     targets = [
-        Target(run.id, member, member, "")
+        Target(run.id, member, member, member, "")
         for run, size in zip(claimed, sizes, strict=True)
         for member in range(size)
     ]

@@ -6,10 +6,11 @@ from collections import defaultdict
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from clarion.model.delivery import PushKind
+from clarion.model.delivery import PushKind, pack_push_id
 from clarion.model.notification import NotificationState
 from clarion.model.outcome import Outcome, Unavailable, Unknown
 from clarion.store.database import Database
+from clarion.store.devices import NewDevice, register_device
 from clarion.store.schema import devices, push_runs
 from tests.clock import Clock
 from tests.service.lanes import ScriptedProvider, deviations, make_lane, tally
@@ -25,8 +26,21 @@ FIRST_ANSWERS: list[Outcome | None] = [
 lives = st.lists(st.integers(0, 80), max_size=4)
 """How many steps of the event loop each worker lives before it is killed."""
 
+moves = st.lists(st.integers(0, 50), max_size=8)
+"""Which devices get another address when a worker has died, two after each."""
+
 moments = st.lists(st.integers(0, 40), min_size=1, max_size=4)
 """How many steps the push service takes to answer a page, one page after the other."""
+
+
+async def move(world: World, place: int) -> None:
+    """Let an installation register again at another address."""
+    rows = await world.rows(devices, organization_id=world.organization_id)
+    live = [row for row in rows if row.retired_at is None]
+    row = live[place % len(live)]
+    address = f"{next(world.numbers):064x}"
+    again = NewDevice(row.uuid, row.member_id, row.channel_id, address, row.name)
+    await world.write(register_device, world.organization_id, again, world.clock())
 
 
 async def live_and_die(world: World, provider: ScriptedProvider, owner: str, steps: int) -> None:
@@ -43,15 +57,16 @@ async def live_and_die(world: World, provider: ScriptedProvider, owner: str, ste
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@example(members=2_010, phones=1, first_answers=FIRST_ANSWERS, moments=[0], lives=[5, 9, 14])
-@example(members=300, phones=5, first_answers=[None], moments=[0, 40, 80], lives=[30, 30])
-@example(members=300, phones=5, first_answers=[None], moments=[40, 0, 0], lives=[30, 30])
+@example(members=2_010, phones=1, first_answers=FIRST_ANSWERS, moments=[0], lives=[5, 9, 14], moves=[7])
+@example(members=300, phones=5, first_answers=[None], moments=[0, 40, 80], lives=[30, 30], moves=[0, 9])
+@example(members=300, phones=5, first_answers=[None], moments=[40, 0, 0], lives=[30, 30], moves=[])
 @given(
     members=st.integers(0, 40) | st.sampled_from([250, 499, 500, 501]),
     phones=st.integers(1, 4),
     first_answers=st.lists(st.sampled_from(FIRST_ANSWERS), min_size=1, max_size=5),
     moments=moments,
     lives=lives,
+    moves=moves,
 )
 async def test_a_run_that_is_killed_anywhere_and_resumed_reaches_every_device(
     database: Database,
@@ -60,10 +75,12 @@ async def test_a_run_that_is_killed_anywhere_and_resumed_reaches_every_device(
     first_answers: list[Outcome | None],
     moments: list[int],
     lives: list[int],
+    moves: list[int],
 ) -> None:
     world = await World.make(database, Clock())
     people = await world.add_members(members, phones=phones) if members else []
     told = await world.tell("to all")
+    numbers = [row.id for row in await world.rows(devices, organization_id=world.organization_id)]
     late = await world.add_members(2)
     audience = [address for person in people for address in person.addresses]
     provider = ScriptedProvider()
@@ -79,25 +96,31 @@ async def test_a_run_that_is_killed_anywhere_and_resumed_reaches_every_device(
     for number, steps in enumerate(lives):
         await live_and_die(world, provider, f"worker-{number}", steps)
         world.clock.move(seconds=31)
+        for place in moves[2 * number : 2 * number + 2]:
+            await move(world, place)
     lane = make_lane(world, provider, owner="survivor")
     for _ in range(10):
         await lane.drain()
         world.clock.move(seconds=30)
 
-    assert set(provider.addresses) == set(audience)
+    assert moves or set(provider.addresses) == set(audience)
     assert not set(provider.addresses) & {address for person in late for address in person.addresses}
     ids = defaultdict(set)
     for offer in provider.offers:
         ids[offer.address].add(offer.push_id)
     assert all(len(own) == 1 for own in ids.values())
-    assert len(set[str]().union(*ids.values())) == len(audience)
+    expected = {pack_push_id(told.id, number, PushKind.ALERT) for number in numbers}
+    assert set[str]().union(*ids.values()) == expected
     counted = await tally(world, told.id)
     assert counted.get("accepted", 0) == len(audience)
     assert not counted.keys() & {"refused", "gone", "expired", "superseded"}
     assert await deviations(world, told.id) == {}
     assert await world.rows(push_runs, organization_id=world.organization_id) == []
     assert (await world.stored(told.uuid)).state is NotificationState.SENT
-    assert len(await world.rows(devices, organization_id=world.organization_id)) == len(audience) + len(late)
+    live = [
+        row for row in await world.rows(devices, organization_id=world.organization_id) if not row.retired_at
+    ]
+    assert len(live) == len(audience) + len(late)
 
 
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])

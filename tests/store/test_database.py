@@ -1,10 +1,12 @@
 """The two verbs, and writing together."""
 
 import asyncio
+import sqlite3
 from collections.abc import Sequence
 
 import pytest
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, event, func, insert, select, text
+from sqlalchemy.exc import OperationalError
 
 from clarion.model.errors import NotFound, Refusal, StoreUnavailable
 from clarion.store.database import MOST_TOGETHER, Database, Together
@@ -133,6 +135,45 @@ async def test_a_postgresql_that_was_ended_is_away_and_one_that_came_back_is_use
     with pytest.raises(StoreUnavailable):
         await database.write(end_own_session)
     assert await database.read(lambda connection: connection.scalar(text("SELECT 1"))) == 1
+    database.close()
+
+
+async def test_a_commit_that_postgresql_did_not_confirm_leaves_open_whether_it_was_accepted(
+    postgresql_url: str,
+) -> None:
+    database, other = Database(postgresql_url), Database(postgresql_url)
+    sessions: list[int] = []
+
+    def store(connection: Connection) -> None:
+        connection.execute(insert(users).values(uuid=uuid_of(1), created_at=1))
+        sessions.append(connection.scalars(text("SELECT pg_backend_pid()")).one())
+
+    def end_that_session(_connection: Connection) -> None:
+        with other.engine.connect() as connection:
+            connection.execute(text("SELECT pg_terminate_backend(:session, 5000)"), {"session": sessions[0]})
+
+    event.listen(database.engine, "commit", end_that_session)
+    with pytest.raises(StoreUnavailable, match="unknown whether this was accepted") as refusal:
+        await database.write(store)
+    assert refusal.value.code == "store_unavailable"
+    event.remove(database.engine, "commit", end_that_session)
+    assert await database.write(lambda connection: connection.scalar(text("SELECT 1"))) == 1
+    for opened in (database, other):
+        opened.close()
+
+
+async def test_a_commit_that_sqlite_refuses_left_nothing(tmp_path: object) -> None:
+    database = Database(f"sqlite:///{tmp_path}/clarion.db")
+
+    def refuse(_connection: Connection) -> None:
+        raise OperationalError("COMMIT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    await database.write(lambda connection: connection.execute(text("CREATE TABLE kept (n INTEGER)")))
+    event.listen(database.engine, "commit", refuse)
+    with pytest.raises(StoreUnavailable, match="nothing was accepted"):
+        await database.write(lambda connection: connection.execute(text("INSERT INTO kept VALUES (7)")))
+    event.remove(database.engine, "commit", refuse)
+    assert await database.read(lambda connection: connection.scalar(text("SELECT count(*) FROM kept"))) == 0
     database.close()
 
 

@@ -15,6 +15,19 @@ from clarion.store.migrate import SchemaError, check_schema, migrate
 from clarion.store.schema import metadata
 from tests.postgresql import Cluster
 
+SQLITE_CATALOG = """
+SELECT 'table', name, (sql LIKE '%AUTOINCREMENT%') || (sql LIKE '%WITHOUT ROWID%')
+  FROM sqlite_master WHERE type = 'table'
+UNION ALL
+SELECT 'column', tables.name || '.' || columns.name,
+       columns.type || columns."notnull" || columns.pk || coalesce(columns.dflt_value, '')
+  FROM sqlite_master AS tables, pragma_table_xinfo(tables.name) AS columns WHERE tables.type = 'table'
+UNION ALL
+SELECT 'index', indexes.name, coalesce(indexes.sql, group_concat(columns.name))
+  FROM sqlite_master AS indexes, pragma_index_info(indexes.name) AS columns WHERE indexes.type = 'index'
+ GROUP BY indexes.name
+"""
+
 CATALOG = """
 SELECT 'column', table_name || '.' || column_name,
        concat_ws(' ', data_type, is_nullable, column_default, is_identity)
@@ -48,7 +61,7 @@ def _opened(url: str) -> Iterator[Engine]:
 
 def described(engine: Engine) -> dict[tuple[str, str], str]:
     """Everything that the database's own catalog says about the schema, except Alembic's table."""
-    catalog = "SELECT type, name, sql FROM sqlite_master" if engine.dialect.name == "sqlite" else CATALOG
+    catalog = SQLITE_CATALOG if engine.dialect.name == "sqlite" else CATALOG
     with engine.connect() as connection:
         rows = connection.execute(text(catalog)).all()
     return {

@@ -141,7 +141,7 @@ async def put_off(world: World, run: Run, *dues: tuple[str, DeliveryState, int |
     ]
     await world.write(deliveries.keep_deviations, run, rows, now)
     open_again = [row.due_at for row in rows if row.due_at is not None]
-    await world.write(runs.schedule_retry, run, min(open_again))
+    await world.write(runs.schedule_retries, [(run, min(open_again))])
 
 
 async def test_a_retry_run_addresses_what_is_due_again_and_tells_what_was_unknown(world: World) -> None:
@@ -275,5 +275,5 @@ async def test_retries_can_be_scheduled_as_often_as_it_takes(world: World) -> No
     run = await claimed_range(world)
     began = world.clock()
     for number in range(20):  # PostgreSQL plans a statement for all values after some uses
-        await world.write(runs.schedule_retry, run, began - number)
+        await world.write(runs.schedule_retries, [(run, began - number)])
     assert await world.read(runs.oldest_due, began) == began - 19

@@ -1,6 +1,7 @@
 """One notification at one device: its id, its states, and how long a retry waits."""
 
 from enum import IntEnum, StrEnum
+from typing import Final
 from uuid import UUID
 
 
@@ -9,6 +10,10 @@ class PushKind(IntEnum):
 
     ALERT = 0
     WITHDRAWAL = 1
+
+
+NEVER_WITHDRAW: Final = frozenset({"webpush"})
+"""Providers that get no withdrawals: a browser ends a subscription that brings silent messages."""
 
 
 class DeliveryState(StrEnum):

@@ -14,7 +14,7 @@ knows a status code. The tree:
     ├── Conflict           the request contradicts what is stored
     ├── WrongRegion        the organization or the token lives elsewhere; says where
     ├── TooManyRequests    this caller asks more often than it may
-    └── StoreUnavailable   nothing can be stored right now; nothing was
+    └── StoreUnavailable   nothing can be stored right now; nothing was, or the database did not say so any more
 """
 
 from collections.abc import Sequence
@@ -128,12 +128,20 @@ class TooManyRequests(Refusal):
 
 
 class StoreUnavailable(Refusal):
-    """Nothing can be stored right now, and nothing of this request was."""
+    """Nothing can be stored right now, and nothing of this request was.
+
+    `in_doubt`: the database went away while it was to make the request durable, and may have done so.
+    """
 
     code = "store_unavailable"
 
-    def __init__(self, retry_after_seconds: int = 5) -> None:
-        super().__init__(
-            "The service cannot store anything right now; nothing was accepted. Try again later."
-        )
+    def __init__(self, retry_after_seconds: int = 5, *, in_doubt: bool = False) -> None:
+        super().__init__(_IN_DOUBT if in_doubt else _NOTHING_STORED)
         self.retry_after_seconds = retry_after_seconds
+
+
+_NOTHING_STORED: Final = "The service cannot store anything right now; nothing was accepted. Try again later."
+_IN_DOUBT: Final = (
+    "The database did not confirm, so it is unknown whether this was accepted. "
+    "Try again later, with the same Idempotency-Key."
+)

@@ -31,6 +31,14 @@ class Priority(StrEnum):
     HIGH = "high"
 
 
+class Interruption(StrEnum):
+    """How far a banner may intrude, as Apple names it; critical ones are `Options.is_critical`."""
+
+    PASSIVE = "passive"
+    ACTIVE = "active"
+    TIME_SENSITIVE = "time-sensitive"
+
+
 @dataclass(frozen=True, slots=True)
 class Content:
     """Its words, and the screen with inputs that a tap opens."""
@@ -53,6 +61,10 @@ class Options:
     sound: str | None = None
     category: str | None = None
     thread: str | None = None
+    image_url: str | None = None
+    android_channel: str | None = None
+    interruption: Interruption | None = None
+    is_critical: bool = False
 
 
 NO_OPTIONS: Final = Options()

@@ -5,6 +5,9 @@ Outcomes are values, not exceptions: a refusal is news about a device or a messa
 """
 
 from dataclasses import dataclass
+from typing import Final
+
+MOST_REASON_CHARACTERS: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +42,10 @@ class Misconfigured:
 class Unavailable:
     """The service or the network cannot take it now, and surely did not.
 
-    `retry_after_seconds` is what the service asked for. `whole_service` says that it is not about this
-    device alone.
+    `retry_after_seconds` is the least wait: what the service asked for, or what its rules demand. A retry comes
+    no earlier, later when its own back-off has grown beyond it, and with jitter on top. `whole_service` says
+    that nothing on the channel can be taken: when half of the answers say so, the channel rests. Without it
+    only this device waits: a limit per device, or one origin among several.
     """
 
     reason: str
@@ -59,3 +64,9 @@ Outcome = Accepted | Gone | Refused | Misconfigured | Unavailable | Unknown
 
 ACCEPTED = Accepted()
 """The one instance that a burst of a million successes shares."""
+
+
+def told(reason: str) -> str:
+    """A push service's own words as they may be kept and shown: bounded, and nothing but printable characters."""
+    bounded = reason[:MOST_REASON_CHARACTERS]
+    return bounded if bounded.isprintable() else "".join(c if c.isprintable() else "?" for c in bounded)

@@ -53,3 +53,7 @@ class Provider(Protocol):
 
 class InvalidChannel(ValueError):  # noqa: N818 - it says what is invalid
     """A channel's settings or credential cannot be used; the sentence says what is wrong with it."""
+
+
+class InvalidAddress(ValueError):  # noqa: N818 - it says what is invalid
+    """An address cannot be one of its provider; the sentence says why."""

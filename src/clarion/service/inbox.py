@@ -3,7 +3,6 @@
 Called by `api/inbox.py`. For anybody else a member's inbox does not exist.
 """
 
-from dataclasses import dataclass
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -11,15 +10,7 @@ from sqlalchemy import Connection
 from clarion.model.access import Access
 from clarion.model.errors import NotFound
 from clarion.store import inbox
-from clarion.store.inbox import InboxEntry
-
-
-@dataclass(frozen=True, slots=True)
-class InboxPage:
-    """One page, newest first; `next_before` is where the next one starts, None at the end."""
-
-    entries: list[InboxEntry]
-    next_before: int | None
+from clarion.store.inbox import InboxEntry, InboxPage
 
 
 def list_inbox(
@@ -27,9 +18,7 @@ def list_inbox(
 ) -> InboxPage:
     """A page of a member's inbox. Raises NotFound for a stranger."""
     member = _readable_member(connection, access, user)
-    entries = inbox.list_entries(connection, access.organization_id, member, limit + 1, before)
-    page = entries[:limit]
-    return InboxPage(page, page[-1].seq if len(entries) > limit else None)
+    return inbox.list_entries(connection, access.organization_id, member, limit, before)
 
 
 def get_inbox_entry(connection: Connection, access: Access, user: UUID, notification: UUID) -> InboxEntry:

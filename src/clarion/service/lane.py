@@ -9,16 +9,17 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeGuard
+from typing import Final, Protocol
 
 import structlog
 from sqlalchemy import Connection
 
-from clarion.model.delivery import PushKind, backoff_ms, pack_push_id
+from clarion.model.delivery import PushKind, pack_push_id
 from clarion.model.moment import to_rfc3339
 from clarion.model.notification import DEFAULT_TTL_SECONDS
-from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Refused, Unavailable, Unknown
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Unavailable, Unknown
 from clarion.model.push import Parcel, Provider, Push
+from clarion.service.judgement import Rest, find_doubt, find_obstacle, is_doubt, rest_for
 from clarion.service.push import (
     MISCONFIGURED_HOLD_MS,
     TO_SENDING,
@@ -28,6 +29,7 @@ from clarion.service.push import (
     Segment,
     Settlement,
     Superseded,
+    by_phase,
     cut_pages,
     decide,
     settle,
@@ -48,9 +50,6 @@ PAGES_UNSETTLED: Final = 40
 """A page that waits for one silent device does not stop the others, up to this many."""
 
 LEASE_MS: Final = 30_000
-MOST_DOUBTS: Final = 20
-"""From so many doubted addresses in a page on, when they are the majority, the channel is at fault, not the devices."""
-
 Key = tuple[int, int]
 """A notification across organizations: (organization id, number)."""
 
@@ -74,14 +73,6 @@ class LaneContext:
     clock: Callable[[], int]
     random: Callable[[], float]
     meters: Meters
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """Why a lane stops for a while."""
-
-    until: int
-    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,7 +259,7 @@ class Lane:
     # ── Settling ─────────────────────────────────────────────────────────────────────────────────────────
 
     async def _settle_some(self) -> None:
-        """Wait until a page that may be settled was answered, and settle all such pages in one transaction."""
+        """Wait until a page that may be settled was answered, and settle all such pages together."""
         await asyncio.wait([p.offering for p in self._open], return_when=asyncio.FIRST_COMPLETED)
         while not (ready := self._ready()):
             await asyncio.wait(self._in_flight(), return_when=asyncio.FIRST_COMPLETED)
@@ -289,14 +280,15 @@ class Lane:
         ready = ready[:PAGES_TOGETHER]
         for open_page in ready:
             open_page.offering.result()  # a fault of ours ends the drain
-        self._judge([segment for open_page in ready for segment in open_page.page.segments])
+        await self._judge([segment for open_page in ready for segment in open_page.page.segments])
         now = self._context.clock()
         settlements = [
             self._settlement(segment, open_page.sendings, now)
             for open_page in ready
             for segment in open_page.page.segments
         ]
-        await self._context.database.write(settle, self._context.owner, settlements, now)
+        for some in by_phase(settlements):
+            await self._context.database.write(settle, self._context.owner, some, now)
         self._open = [open_page for open_page in self._open if open_page not in ready]
 
     def _ready(self) -> list[_OpenPage]:
@@ -325,39 +317,40 @@ class Lane:
 
     # ── Resting ──────────────────────────────────────────────────────────────────────────────────────────
 
-    def _judge(self, segments: Sequence[Segment]) -> None:
-        """Decide from the answers of some pages whether the whole lane must rest.
-
-        When most addresses are doubted, the channel is: its devices are kept and their pushes come again.
-        """
-        answers = [answer for segment in segments for answer in segment.answers]
-        troubles = [a for a in answers if isinstance(a, Misconfigured)]
-        away = [a for a in answers if isinstance(a, Unavailable) and a.whole_service]
-        doubts = [a for a in answers if _is_doubt(a)]
-        if troubles:
-            self._rest = self._rest_for(troubles[0])
-        elif away and len(away) * 2 >= len(answers):
-            self._rest = self._rest_for(away[0])
-        elif len(doubts) >= MOST_DOUBTS and len(doubts) * 2 > len(answers):
-            doubted = Misconfigured(f"{doubts[0].reason} for {len(doubts)} of {len(answers)} devices")
+    async def _judge(self, segments: Sequence[Segment]) -> None:
+        """Decide from the answers of some pages whether the whole lane must rest. Its own faults strike no device."""
+        doubt = await self._find_doubt(segments)
+        if doubt is not None:
             for segment in segments:
-                segment.answers = [doubted if _is_doubt(answer) else answer for answer in segment.answers]
-            self._rest = self._rest_for(doubted)
+                segment.answers = [doubt if is_doubt(answer) else answer for answer in segment.answers]
+        answers = _answers(segments)
+        if obstacle := doubt or find_obstacle(answers):
+            self._rest = self._rest_for(obstacle)
         elif any(isinstance(answer, Accepted) for answer in answers):
             self._failures = 0
 
+    async def _find_doubt(self, segments: Sequence[Segment]) -> Misconfigured | None:
+        doubted = {
+            target.row_id
+            for segment in segments
+            for target, answer in zip(segment.targets, segment.answers, strict=True)
+            if is_doubt(answer)
+        }
+        if not doubted:
+            return None
+        organization_id, answers = segments[0].run.organization_id, _answers(segments)
+        return await self._context.database.read(
+            find_doubt, organization_id, self._channel_id, answers, doubted
+        )
+
     def _rest_for(self, obstacle: Misconfigured | Unavailable) -> Rest:
-        now = self._context.clock()
-        if isinstance(obstacle, Misconfigured):
-            return Rest(now + MISCONFIGURED_HOLD_MS, obstacle.reason)
-        self._failures += 1
-        wait = backoff_ms(self._failures, self._context.random(), first_ms=1_000, most_ms=300_000)
-        asked = int((obstacle.retry_after_seconds or 0) * 1000)
-        return Rest(now + max(wait, asked), obstacle.reason)
+        if isinstance(obstacle, Unavailable):
+            self._failures += 1
+        return rest_for(obstacle, self._failures, self._context.clock(), self._context.random())
 
 
-def _is_doubt(answer: Answer) -> TypeGuard[Refused]:
-    return isinstance(answer, Refused) and answer.doubts_device
+def _answers(segments: Sequence[Segment]) -> list[Answer]:
+    return [answer for segment in segments for answer in segment.answers]
 
 
 def _key(run: Run) -> Key:

@@ -1,6 +1,7 @@
 """Pushing: targets become pages, answers become decisions, a settled page becomes counts and deviations.
 
-The only place that decides about retries; `decide` holds the rules. `service/lane.py` moves the pages.
+The only place that decides about retries; `decide` holds the rules. `service/lane.py` moves the pages, and
+`service/judgement.py` tells it when the answers are about the whole channel.
 
 Killing the worker at any line costs time, never a push: a page is open until `settle` is durable, and an
 open page is offered again under the same ids.
@@ -15,9 +16,9 @@ from typing import Final
 
 from sqlalchemy import Connection
 
-from clarion.model.delivery import OPEN_STATES, DeliveryState, backoff_ms
+from clarion.model.delivery import DeliveryState, backoff_ms
 from clarion.model.notification import NotificationState
-from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Refused, Unavailable, Unknown
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Refused, Unavailable, Unknown, told
 from clarion.store import deliveries, devices, notifications, runs
 from clarion.store.deliveries import Deviation, TallyKey
 from clarion.store.notifications import StateChange
@@ -25,6 +26,9 @@ from clarion.store.runs import Phase, Run
 from clarion.store.targets import Target
 
 PAGE_DEVICES: Final = 500
+RETRY_ROUND_MS: Final = 1_000
+"""Retries of a notification that become due one after another are gathered for so long, and sent together."""
+
 MISCONFIGURED_HOLD_MS: Final = 300_000
 """A channel whose credential was refused is tried again after this long, or when it was changed."""
 
@@ -111,28 +115,33 @@ def cut_pages(claimed: Sequence[Run], targets: Sequence[Target]) -> Iterator[Pag
 
 
 def decide(answer: Answer, target: Target, *, now: int, expires_at: int, random: float) -> Decision:
-    """What follows from an answer for one device. A retry never comes after the push has expired."""
+    """What follows from an answer for one device. A retry never comes after the push has expired.
+
+    It waits for the back-off of its tries, and at least as long as the service asked for plus up to a quarter,
+    so that many devices that were told the same do not come back in one instant.
+    """
     match answer:
         case Accepted():
             return COUNTED
         case Gone(reason=reason):
-            return Decision("gone", DeliveryState.GONE, reason)
+            return Decision("gone", DeliveryState.GONE, told(reason))
         case Refused(reason=reason):
-            return Decision("refused", DeliveryState.REFUSED, reason)
+            return Decision("refused", DeliveryState.REFUSED, told(reason))
         case Superseded(reason=reason):
             return Decision("superseded", DeliveryState.SUPERSEDED, reason)
         case Expired(reason=reason):
             return Decision("expired", DeliveryState.EXPIRED, reason)
         case Misconfigured(reason=reason):
-            state, wait = DeliveryState.RETRY, MISCONFIGURED_HOLD_MS
+            state, due_at = DeliveryState.RETRY, now + MISCONFIGURED_HOLD_MS
         case Unavailable(reason=reason, retry_after_seconds=seconds):
             state = DeliveryState.RETRY
-            wait = backoff_ms(target.attempts + 1, random) if seconds is None else int(seconds * 1000)
+            wait = max(backoff_ms(target.attempts + 1, random), (seconds or 0) * 1000 * (1 + random / 4))
+            due_at = int(min(now + wait, expires_at))
         case Unknown(reason=reason):
-            state, wait = DeliveryState.UNKNOWN, backoff_ms(target.attempts + 1, random)
-    if now + wait >= expires_at:
-        return Decision("expired", DeliveryState.EXPIRED, reason)
-    return Decision(None, state, reason, now + wait)
+            state, due_at = DeliveryState.UNKNOWN, now + backoff_ms(target.attempts + 1, random)
+    if due_at >= expires_at:
+        return Decision("expired", DeliveryState.EXPIRED, told(reason))
+    return Decision(None, state, told(reason), due_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +152,23 @@ class Settlement:
     decisions: Sequence[Decision]
 
 
+def by_phase(settlements: Iterable[Settlement]) -> list[list[Settlement]]:
+    """Settlements as `settle` takes them, one transaction each: ranges schedule the retries that others settle."""
+    phases = {phase: list[Settlement]() for phase in Phase}
+    for item in settlements:
+        phases[item.segment.run.phase].append(item)
+    return [some for some in phases.values() if some]
+
+
 def settle(connection: Connection, owner: str, settlements: Sequence[Settlement], now: int) -> None:
-    """Make sent segments durable, in the order in which their runs were cut.
+    """Make sent segments, all of one phase, durable in the order in which their runs were cut.
 
     What lost its lease is left alone, and so is what is settled already: a commit whose answer was lost may
     be tried again.
     """
     settled = runs.lock_owned(connection, owner, {item.segment.run.id for item in settlements})
     mine = [_without_settled(connection, item) for item in settlements if _is_open(item.segment, settled)]
+    runs.schedule_retries(connection, _scheduled(mine))
     counts: dict[TallyKey, Counter[str]] = {}
     for item in mine:
         run = item.segment.run
@@ -160,7 +178,7 @@ def settle(connection: Connection, owner: str, settlements: Sequence[Settlement]
     _judge_devices(connection, mine, now)
     deliveries.add_counts(connection, counts)
     ended = _move_runs(connection, mine, now)
-    _conclude(connection, ended, now)
+    conclude(connection, ended, now)
 
 
 def _is_open(segment: Segment, settled: dict[int, tuple[int, int]]) -> bool:
@@ -186,6 +204,14 @@ def _without_settled(connection: Connection, item: Settlement) -> Settlement:
         answers=list(compress(segment.answers, still)),
     )
     return Settlement(rest, list(compress(item.decisions, still)))
+
+
+def _scheduled(settlements: Iterable[Settlement]) -> Iterator[tuple[Run, int]]:
+    """When retries of ranges are due first; a retry's own next round is found when it is moved on."""
+    for item in settlements:
+        due = [decision.due_at for decision in item.decisions if decision.due_at is not None]
+        if due and item.segment.run.phase is Phase.RANGE:
+            yield item.segment.run, min(due)
 
 
 def _count(count: Counter[str], item: Settlement) -> None:
@@ -214,30 +240,30 @@ def _keep_deviations(connection: Connection, item: Settlement, now: int) -> None
                     target.device_id, decision.state, target.attempts + 1, decision.reason, decision.due_at
                 )
             )
-    open_again = [d.due_at for d in deviations if d.state in OPEN_STATES and d.due_at is not None]
-    if open_again and not is_retry:
-        runs.schedule_retry(connection, segment.run, min(open_again))
     deliveries.keep_deviations(connection, segment.run, deviations, now)
     if is_retry:
         deliveries.forget_deviations(connection, segment.run, accepted)
 
 
 def _judge_devices(connection: Connection, settlements: Sequence[Settlement], now: int) -> None:
-    """Retire devices that are gone, and note a strike against those whose address was doubted.
+    """Retire devices that are gone, strike those whose address was doubted, forget the strikes of those that accepted.
 
     In the order of their ids: two workers that judge the same devices never wait for each other in a circle.
     """
     judged = [
-        (target.device_id, item.segment.run.organization_id, answer)
+        (target.row_id, item.segment.run.organization_id, answer)
         for item in settlements
         for target, answer in zip(item.segment.targets, item.segment.answers, strict=True)
-        if isinstance(answer, Gone | Refused) and not target.is_retired
+        if (target.strikes or isinstance(answer, Gone | Refused)) and not target.is_retired
     ]
-    for device_id, organization_id, answer in sorted(judged, key=itemgetter(0)):
-        if isinstance(answer, Gone):
-            devices.retire_device(connection, organization_id, device_id, answer.reason, now, answer.since)
-        elif answer.doubts_device:
-            devices.strike_device(connection, organization_id, device_id, answer.reason, now)
+    for row_id, organization_id, answer in sorted(judged, key=itemgetter(0)):
+        match answer:
+            case Accepted():
+                devices.forget_strikes(connection, organization_id, row_id)
+            case Gone(reason=reason, since=since):
+                devices.retire_device(connection, organization_id, row_id, told(reason), now, since)
+            case Refused(reason=reason, doubts_device=True):
+                devices.strike_device(connection, organization_id, row_id, told(reason), now)
 
 
 def _move_runs(connection: Connection, settlements: Sequence[Settlement], now: int) -> list[Run]:
@@ -252,7 +278,8 @@ def _move_runs(connection: Connection, settlements: Sequence[Settlement], now: i
             if due_at is None:
                 ended.append(segment.run)
             else:
-                runs.give_back(connection, [segment.run.id], max(due_at, now))
+                again_at = now if due_at <= now else max(due_at, now + RETRY_ROUND_MS)
+                runs.give_back(connection, [segment.run.id], again_at)
         elif segment.ends_run:
             ended.append(segment.run)
         elif segment.targets and segment.run.phase is Phase.RANGE:
@@ -263,7 +290,7 @@ def _move_runs(connection: Connection, settlements: Sequence[Settlement], now: i
     return ended
 
 
-def _conclude(connection: Connection, ended: Iterable[Run], now: int) -> None:
+def conclude(connection: Connection, ended: Iterable[Run], now: int) -> None:
     """Give notifications without further runs their last state; only retries remaining is a state of its own."""
     by_organization = attrgetter("organization_id")
     for organization_id, group in groupby(sorted(ended, key=by_organization), key=by_organization):

@@ -10,10 +10,10 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from clarion.model.access import Access
-from clarion.model.delivery import PushKind
+from clarion.model.delivery import NEVER_WITHDRAW, PushKind
 from clarion.model.errors import NotFound
 from clarion.model.notification import NotificationState
-from clarion.store import deliveries, notifications, runs, streams
+from clarion.store import channels, deliveries, notifications, runs, streams
 
 OPEN_PAGES_MS: Final = 12_000
 """By then most pages that were in flight at the recall are answered; a claim waits for the others."""
@@ -25,7 +25,7 @@ def recall(connection: Connection, access: Access, uuid: UUID, now: int) -> None
     found = notifications.find_notification(connection, organization_id, uuid)
     if found is None:
         raise NotFound("There is no such notification in this organization.")
-    runs.lock_runs(connection, organization_id, found.id)  # before the notification, as a claim does
+    notifications.lock(connection, organization_id, [found.id])
     has_begun = (
         notifications.find_notification_by_id(connection, organization_id, found.id).state
         is not NotificationState.QUEUED
@@ -45,14 +45,18 @@ def _withdraw_banners(
 ) -> None:
     """Drop what waits, and send a withdrawal on every channel that may have taken the alert, after the pages in flight.
 
+    Not where nothing can be withdrawn.
     A worker that died with open pages left a run that nobody holds, and no count: what it sent is withdrawn too.
     """
     dropped, in_flight = runs.drop_unclaimed(connection, organization_id, number, now)
     took = deliveries.channels_that_took(connection, organization_id, number)
-    channels = {*in_flight, *took, *(dropped if has_begun else ())}
+    offered = channels.find_channels(
+        connection, sorted({*in_flight, *took, *(dropped if has_begun else ())})
+    )
     due_at = now + OPEN_PAGES_MS if in_flight else now
     withdrawals = [
-        runs.NewRun(number, channel, runs.UNKNOWN_REACH, due_at, PushKind.WITHDRAWAL)
-        for channel in sorted(channels)
+        runs.NewRun(number, channel.id, runs.UNKNOWN_REACH, due_at, PushKind.WITHDRAWAL)
+        for channel in offered
+        if channel.provider not in NEVER_WITHDRAW
     ]
     runs.add_runs(connection, organization_id, withdrawals)

@@ -12,15 +12,16 @@ organization always meets the same writer of a process, so its counter is locked
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from sqlite3 import SQLITE_READONLY
 from sqlite3 import Connection as SqliteConnection
 from typing import Any, Concatenate, Final, Generic, ParamSpec, TypeVar
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import InterfaceError, InternalError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.pool import StaticPool
 
 from clarion.model.errors import Refusal, StoreUnavailable
@@ -73,12 +74,21 @@ class Database:
     ) -> R:
         """Run a function that writes: all of it is durable when this returns, or none of it happened.
 
-        Raises StoreUnavailable when the database cannot write: read-only, full, locked for too long, away.
+        Raises StoreUnavailable when the database cannot write: read-only, full, locked for too long, away. Its
+        sentence tells when a database that went away during the commit leaves open which of the two it was.
         """
 
         def transaction() -> R:
-            with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
-                return function(connection, *args, **kwargs)
+            is_committing = False
+            try:
+                with self.engine.connect().execution_options(writes=True) as connection, connection.begin():
+                    answer = function(connection, *args, **kwargs)
+                    is_committing = True
+            except _AWAY as error:
+                if is_committing and not self.is_sqlite:  # SQLite has rolled back
+                    raise _unavailable(error, in_doubt=True) from error
+                raise
+            return answer
 
         return await self._run(self._writer, transaction)
 
@@ -93,11 +103,18 @@ class Database:
             if threads is None:
                 return transaction()
             return await asyncio.get_running_loop().run_in_executor(threads, transaction)
-        except (OperationalError, InterfaceError, InternalError) as error:
-            logger.error("store_unavailable", error=str(error.orig))
+        except _AWAY as error:
             if getattr(error.orig, "sqlite_errorcode", 0) & 0xFF == SQLITE_READONLY:
                 self.engine.dispose()  # a file that was opened read-only stays so for its connections
-            raise StoreUnavailable from error
+            raise _unavailable(error) from error
+
+
+_AWAY: Final = (OperationalError, InterfaceError, InternalError)
+
+
+def _unavailable(error: DBAPIError, *, in_doubt: bool = False) -> StoreUnavailable:
+    logger.error("store_unavailable", error=str(error.orig), in_doubt=in_doubt)
+    return StoreUnavailable(in_doubt=in_doubt)
 
 
 class Together(Generic[Item, R]):
@@ -172,6 +189,13 @@ class Together(Generic[Item, R]):
                 future.set_exception(answer)
             else:
                 future.set_result(answer)
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """One transaction that writes, for commands, which have no loop."""
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
 
 
 def _sqlite_engine(url: str) -> Engine:

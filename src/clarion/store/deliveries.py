@@ -20,6 +20,9 @@ from clarion.store.upsert import insert_or_update
 COUNTS = ("accepted", "refused", "gone", "expired", "superseded", "retried", "repeats")
 """What a tally counts: devices by their final state, tries beyond the first, and possible repeats."""
 
+LATELY: Final = 20
+"""So many of a channel's last notifications tell whether it works."""
+
 
 class TallyKey(NamedTuple):
     """What one tally is about."""
@@ -150,6 +153,16 @@ def channels_that_took(connection: Connection, organization_id: int, notificatio
         push_tallies.c.kind == PushKind.ALERT,
     )
     return list(connection.scalars(query))
+
+
+def accepted_lately(connection: Connection, organization_id: int, channel_id: int) -> bool:
+    """Whether a device accepted one of the last notifications that were pushed on a channel."""
+    of_channel = (push_tallies.c.organization_id == organization_id) & (
+        push_tallies.c.channel_id == channel_id
+    )
+    last = select(push_tallies.c.accepted).where(of_channel)
+    last = last.order_by(push_tallies.c.notification_id.desc()).limit(LATELY)
+    return bool(connection.scalar(select(func.max(last.subquery().c.accepted))))
 
 
 def is_superseded(connection: Connection, organization_id: int, notification_id: int) -> bool:

@@ -204,6 +204,13 @@ def find_organization(connection: Connection, uuid: UUID) -> int | None:
     return connection.scalar(select(organizations.c.id).where(organizations.c.uuid == uuid))
 
 
+def organization_uuid(connection: Connection, organization_id: int) -> UUID:
+    """The id by which people know an organization."""
+    query = select(organizations.c.uuid).where(organizations.c.id == organization_id)
+    uuid: UUID = connection.scalars(query).one()
+    return uuid
+
+
 def find_user(connection: Connection, organization_id: int, email: str) -> int | None:
     """The user behind a member's address."""
     return connection.scalar(

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Select, func, select, union_all
 
 from clarion.model.notification import Content, NotificationState
-from clarion.store.notifications import content_from_json
+from clarion.store.notifications import SIZE, content_from_json
 from clarion.store.schema import (
     LARGEST_NUMBER,
     inbox_states,
@@ -24,6 +24,7 @@ from clarion.store.schema import (
     stream_entries,
     users,
 )
+from clarion.store.slices import count_fitting
 from clarion.store.streams import EntryKind
 
 _STAYS_PER_QUERY: Final = 100
@@ -60,6 +61,14 @@ class InboxEntry:
     updated_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class InboxPage:
+    """One page, newest first; `next_before` is where the next one starts, None at the end."""
+
+    entries: list[InboxEntry]
+    next_before: int | None
+
+
 class _Place(NamedTuple):
     """Where an entry stands in the release order."""
 
@@ -79,20 +88,22 @@ def find_inbox_member(connection: Connection, organization_id: int, user: UUID) 
 
 def list_entries(
     connection: Connection, organization_id: int, member: InboxMember, limit: int, before: int | None
-) -> list[InboxEntry]:
-    """The newest entries first; `before` is the release number where the last page ended."""
+) -> InboxPage:
+    """At most `limit` entries, fewer when they are long; `before` is the release number where the last page ended."""
     below = LARGEST_NUMBER if before is None else before
     stays = _stays(connection, organization_id, member)
     found: set[_Place] = set()
     for start in range(0, len(stays), _STAYS_PER_QUERY):
         pages = [
-            _newest(organization_id, member, stay, below, limit).subquery()
+            _newest(organization_id, member, stay, below, limit + 1).subquery()
             for stay in stays[start : start + _STAYS_PER_QUERY]
         ]
         rows = connection.execute(union_all(*(select(page) for page in pages)))
         found.update(_Place(*row) for row in rows)
-    places = sorted(found, reverse=True)[:limit]
-    return _entries(connection, organization_id, member, places)
+    places = sorted(found, reverse=True)[: limit + 1]
+    fitting = places[: count_fitting(_sizes(connection, organization_id, places), limit)]
+    entries = _entries(connection, organization_id, member, fitting)
+    return InboxPage(entries, fitting[-1].seq if len(fitting) < len(places) else None)
 
 
 def find_entry(
@@ -126,6 +137,16 @@ def find_entry(
     places = [_Place(*row) for row in connection.execute(query)]
     entries = _entries(connection, organization_id, member, places)
     return next((entry for entry in entries if entry.state is not CopyState.DELETED), None)
+
+
+def _sizes(connection: Connection, organization_id: int, places: Sequence[_Place]) -> list[int]:
+    """How long the texts at these places are, in their order."""
+    query = select(notifications.c.id, SIZE).where(
+        notifications.c.organization_id == organization_id,
+        notifications.c.id.in_([place.notification_id for place in places]),
+    )
+    sizes = {row.id: row.size for row in connection.execute(query)} if places else {}
+    return [sizes.get(place.notification_id, 0) for place in places]
 
 
 def _stays(connection: Connection, organization_id: int, member: InboxMember) -> Sequence[Any]:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Select,
     and_,
     bindparam,
+    func,
     insert,
     literal_column,
     select,
@@ -27,8 +28,16 @@ from sqlalchemy import (
 )
 
 from clarion.model.audience import Scope
-from clarion.model.notification import Content, Notification, NotificationState, Options, Priority
+from clarion.model.notification import (
+    Content,
+    Interruption,
+    Notification,
+    NotificationState,
+    Options,
+    Priority,
+)
 from clarion.store.schema import notifications, organizations, solutions, users
+from clarion.store.slices import count_fitting
 
 _creators = users.alias("creators")
 _updaters = users.alias("updaters")
@@ -128,14 +137,39 @@ def find_notification_by_id(connection: Connection, organization_id: int, number
     return _from_row(connection.execute(_select(organization_id).where(notifications.c.id == number)).one())
 
 
+@dataclass(frozen=True, slots=True)
+class NotificationPage:
+    """One page, newest first; `next_before` is where the next one starts, None at the end."""
+
+    items: list[Notification]
+    next_before: int | None
+
+
 def list_notifications(
     connection: Connection, organization_id: int, limit: int, before: int | None
-) -> list[Notification]:
-    """The newest first; `before` is the number where the last page ended."""
-    query = _select(organization_id).order_by(notifications.c.id.desc()).limit(limit)
+) -> NotificationPage:
+    """At most `limit` notifications, fewer when they are long; `before` is where the last page ended."""
+    sizes = (
+        select(notifications.c.id, SIZE)
+        .where(notifications.c.organization_id == organization_id)
+        .order_by(notifications.c.id.desc())
+        .limit(limit + 1)
+    )
     if before is not None:
-        query = query.where(notifications.c.id < before)
-    return [_from_row(row) for row in connection.execute(query)]
+        sizes = sizes.where(notifications.c.id < before)
+    found = connection.execute(sizes).all()
+    numbers = [row.id for row in found][: count_fitting([row.size for row in found], limit)]
+    page = _select(organization_id).where(notifications.c.id.in_(numbers)).order_by(notifications.c.id.desc())
+    items = [_from_row(row) for row in connection.execute(page)] if numbers else []
+    return NotificationPage(items, numbers[-1] if len(numbers) < len(found) else None)
+
+
+SIZE: Final = (
+    func.length(notifications.c.content)
+    + func.coalesce(func.length(notifications.c.emails), 0)
+    + func.coalesce(func.length(notifications.c.groups), 0)
+).label("size")
+"""How long a notification's texts are, in characters, found without reading them into the process."""
 
 
 def has_waiting(connection: Connection, now: int) -> bool:
@@ -184,16 +218,28 @@ def mark_released(connection: Connection, organization_id: int, number: int, col
 def change_state(
     connection: Connection, organization_id: int, numbers: Sequence[int], change: StateChange, now: int
 ) -> int:
-    """Move notifications on, guarded by the states that they may come from; returns how many moved."""
-    return connection.execute(
-        update(notifications)
+    """Move notifications on, guarded by the states that they may come from; returns how many moved.
+
+    Locks those that move, in the order of their numbers.
+    """
+    movable = (
+        select(notifications.c.id)
         .where(
             notifications.c.organization_id == organization_id,
             notifications.c.id.in_(numbers),
             notifications.c.state.in_(change.sources),
         )
-        .values(state=change.target, updated_at=now)
-    ).rowcount
+        .order_by(notifications.c.id)
+        .with_for_update()
+    )
+    moving = connection.scalars(movable).all()
+    if moving:
+        connection.execute(
+            update(notifications)
+            .where(notifications.c.organization_id == organization_id, notifications.c.id.in_(moving))
+            .values(state=change.target, updated_at=now)
+        )
+    return len(moving)
 
 
 def cancel(connection: Connection, organization_id: int, number: int, user_id: int, now: int) -> bool:
@@ -307,7 +353,14 @@ def options_to_json(options: Options) -> str:
 def options_from_json(text: str) -> Options:
     """Read options as `to_row` wrote them."""
     values = _known(json.loads(text), _OPTIONS_FIELDS)
-    return Options(**{**values, "priority": Priority(values["priority"])})
+    interruption = values.get("interruption")
+    return Options(
+        **{
+            **values,
+            "priority": Priority(values["priority"]),
+            "interruption": None if interruption is None else Interruption(interruption),
+        }
+    )
 
 
 def content_to_json(content: Content) -> str:

@@ -7,15 +7,15 @@ push. A run in the phase `retry` stands for the deliveries of its notification t
 Guarded by the lease: a worker that lost it changes nothing. A settled range moves `after_member_id` and
 `after_device_id`; killing a worker therefore offers again exactly the pages that were open.
 
-Lock order on PostgreSQL: runs, then deliveries, devices and tallies, then notifications.
+Retries are locked in the order of their keys, `_IN_ORDER` (`store/__init__.py` tells why and the whole order).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, bindparam, case, delete, func, insert, select, text, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, delete, func, insert, select, text, update
 
 from clarion.model.delivery import PushKind
 from clarion.model.notification import DEFAULT_TTL_SECONDS
@@ -84,23 +84,29 @@ def add_runs(connection: Connection, organization_id: int, new: Sequence[NewRun]
         connection.execute(insert(push_runs), rows)
 
 
-def schedule_retry(connection: Connection, run: Run, due_at: int) -> None:
-    """See to it that the retries of a notification on a channel are looked at no later than `due_at`."""
+def schedule_retries(connection: Connection, due: Iterable[tuple[Run, int]]) -> None:
+    """See to it that the retries of each run's notification on its channel are looked at no later than its moment."""
+    earliest: dict[tuple[int, int, int, PushKind], int] = {}
+    for run, due_at in due:
+        key = (run.organization_id, run.notification_id, run.channel_id, run.kind)
+        earliest[key] = min(due_at, earliest.get(key, due_at))
+    for key in sorted(earliest):
+        _schedule_retry(connection, dict(zip(_RETRY_KEY, key, strict=True)), earliest[key])
+
+
+_RETRY_KEY: Final = ("organization_id", "notification_id", "channel_id", "kind")
+
+
+def _schedule_retry(connection: Connection, key: dict[str, Any], due_at: int) -> None:
     statement = insert_or_update(connection, push_runs).values(
-        organization_id=run.organization_id,
-        notification_id=run.notification_id,
-        channel_id=run.channel_id,
-        kind=run.kind,
-        phase=Phase.RETRY,
-        reach=MOST_REACH,
-        due_at=due_at,
+        **key, phase=Phase.RETRY, reach=MOST_REACH, due_at=due_at
     )
     earlier = case(
         (statement.excluded.due_at < push_runs.c.due_at, statement.excluded.due_at), else_=push_runs.c.due_at
     )
     connection.execute(
         statement.on_conflict_do_update(
-            index_elements=["organization_id", "notification_id", "channel_id", "kind"],
+            index_elements=_RETRY_KEY,
             index_where=text("phase = 'retry'"),  # spelt out: a parameter fits no index in a generic plan
             set_={"due_at": earlier},
         )
@@ -277,17 +283,15 @@ _MEMBER_AT: Final = select(
 
 def renew_leases(connection: Connection, owner: str, lease_until: int) -> None:
     """Keep everything that this worker holds."""
-    connection.execute(
-        update(push_runs).where(push_runs.c.lease_owner == owner).values(lease_until=lease_until)
-    )
+    held = _lock(connection, push_runs.c.lease_owner == owner)
+    connection.execute(update(push_runs).where(push_runs.c.id.in_(held)).values(lease_until=lease_until))
 
 
 def release_leases(connection: Connection, owner: str, channel_id: int) -> None:
     """Give back everything that this worker holds of a channel, to be claimed by anybody at once."""
+    held = _lock(connection, push_runs.c.channel_id == channel_id, push_runs.c.lease_owner == owner)
     connection.execute(
-        update(push_runs)
-        .where(push_runs.c.channel_id == channel_id, push_runs.c.lease_owner == owner)
-        .values(lease_owner=None, lease_until=0)
+        update(push_runs).where(push_runs.c.id.in_(held)).values(lease_owner=None, lease_until=0)
     )
 
 
@@ -307,14 +311,22 @@ def lock_owned(connection: Connection, owner: str, run_ids: Collection[int]) -> 
     return {run_id: (member_id, device_id) for run_id, member_id, device_id in rows}
 
 
+_IN_ORDER: Final = (*(push_runs.c[name] for name in (*_RETRY_KEY, "phase")), push_runs.c.id)
+
 _OWNED: Final = (
     select(push_runs.c.id, push_runs.c.after_member_id, push_runs.c.after_device_id)
     .where(
         push_runs.c.id.in_(bindparam("runs", expanding=True)), push_runs.c.lease_owner == bindparam("owner")
     )
-    .order_by(push_runs.c.id)
+    .order_by(*_IN_ORDER)
     .with_for_update()
 )
+
+
+def _lock(connection: Connection, *conditions: ColumnElement[bool]) -> Sequence[int]:
+    """Lock runs until the transaction ends, in their order; returns their ids."""
+    query = select(push_runs.c.id).where(*conditions).order_by(*_IN_ORDER).with_for_update()
+    return connection.scalars(query).all()
 
 
 def advance(connection: Connection, run_id: int, member_id: int, device_id: int) -> None:
@@ -343,28 +355,37 @@ def finish(connection: Connection, run_ids: Collection[int]) -> None:
     connection.execute(delete(push_runs).where(push_runs.c.id.in_(run_ids)))
 
 
-def lock_runs(connection: Connection, organization_id: int, notification_id: int) -> None:
-    """Lock a notification's runs until the transaction ends."""
-    connection.execute(
-        select(push_runs.c.id)
-        .where(push_runs.c.organization_id == organization_id, push_runs.c.notification_id == notification_id)
-        .order_by(push_runs.c.id)
-        .with_for_update()
-    ).all()
-
-
 def drop_unclaimed(
     connection: Connection, organization_id: int, notification_id: int, now: int
 ) -> tuple[set[int], set[int]]:
-    """End a notification's alert runs that nobody holds; returns their channels, and those where one is held."""
+    """End a notification's alert runs that nobody holds; returns their channels, and those where one is left.
+
+    What is being claimed or settled at this moment counts as held, and is not waited for.
+    """
     alerts = (
         (push_runs.c.organization_id == organization_id)
         & (push_runs.c.notification_id == notification_id)
         & (push_runs.c.kind == PushKind.ALERT)
     )
-    unclaimed = delete(push_runs).where(alerts, push_runs.c.lease_until <= now)
-    dropped = set(connection.scalars(unclaimed.returning(push_runs.c.channel_id)))
+    unclaimed = select(push_runs.c.id).where(alerts, push_runs.c.lease_until <= now)
+    free = connection.scalars(unclaimed.with_for_update(skip_locked=True)).all()
+    dropping = delete(push_runs).where(push_runs.c.id.in_(free)).returning(push_runs.c.channel_id)
+    dropped = set(connection.scalars(dropping))
     return dropped, set(connection.scalars(select(push_runs.c.channel_id).where(alerts)))
+
+
+def drop_of_channel(connection: Connection, channel_id: int, limit: int) -> list[Run]:
+    """End the first runs of a removed channel, whoever holds them; those that are being settled are passed over."""
+    query = (
+        select(push_runs)
+        .where(push_runs.c.channel_id == channel_id)
+        .order_by(push_runs.c.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    dropped = [_run(row) for row in connection.execute(query)]
+    finish(connection, [run.id for run in dropped])
+    return dropped
 
 
 def remaining_phases(

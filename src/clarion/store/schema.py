@@ -271,10 +271,13 @@ channels = Table(  # one provider credential of one organization, optionally of 
     _words("provider"),
     _words("name"),
     _words("settings"),  # JSON; what is no secret
-    _words("secret"),
+    _words("secret"),  # sealed under a master key
     _number("held_until", nullable=True),  # a lane rests until then: back-off, or a credential to be mended
     _words("held_reason", nullable=True),
     _number("created_at"),
+    _number("expires_at", nullable=True),  # when the credential ends
+    _number("renewed_at", nullable=True),  # when it was last given another credential
+    _number("removed_at", nullable=True),  # from then on it carries nothing
     UniqueConstraint("organization_id", "uuid"),
     sqlite_autoincrement=True,
 )
@@ -284,16 +287,24 @@ devices = Table(  # a row never changes its member or address: a change retires 
     metadata,
     _row_number(),
     _organization(),
-    Column("uuid", Uuid, nullable=False),
+    Column("uuid", Uuid, nullable=False),  # the installation's: all its rows have it, one of them is live
     _number("member_id"),
     _number("channel_id"),
     _words("address"),
     _words("name"),
     _number("registered_at"),
-    _number("strikes", default=0),  # how often a provider doubted the address
+    _number("strikes", default=0),  # how often a provider doubted the address since it last took it
     _number("retired_at", nullable=True),
     _words("retired_reason", nullable=True),
-    UniqueConstraint("organization_id", "uuid"),
+    _number("first_id", nullable=True),  # the row with which this device began, when it was another one
+    Index(
+        "ix_devices_uuid",
+        "organization_id",
+        "uuid",
+        unique=True,
+        sqlite_where=text("retired_at IS NULL"),
+        postgresql_where=text("retired_at IS NULL"),
+    ),
     Index("ix_devices_organization_id_member_id", "organization_id", "member_id", "channel_id"),
     Index(
         "ix_devices_address",

@@ -7,7 +7,7 @@ organization is.
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, bindparam, select, text
+from sqlalchemy import Connection, bindparam, func, select, text
 
 from clarion.model.delivery import OPEN_STATES, DeliveryState
 from clarion.store.runs import MOST_REACH, Phase, Run
@@ -15,12 +15,18 @@ from clarion.store.schema import deliveries, devices, push_runs
 
 
 class Target(NamedTuple):
-    """One device that a run offers its push to. `attempts` counts earlier tries, `was_unknown` tells of the last."""
+    """One device that a run offers its push to. `attempts` counts earlier tries, `was_unknown` tells of the last.
+
+    `device_id` is the device's number, which it keeps; `row_id` is the row of its present address
+    (`store/devices.py`), `strikes` how often that was doubted. A retired device has neither address nor row.
+    """
 
     run_id: int
     member_id: int
     device_id: int
+    row_id: int
     address: str
+    strikes: int = 0
     attempts: int = 0
     was_unknown: bool = False
     is_retired: bool = False
@@ -37,13 +43,15 @@ def find_targets(connection: Connection, claimed: Sequence[Run], now: int) -> li
     if retries:
         targets += [
             Target(
-                run_id=row[0],
-                member_id=row.member_id,
-                device_id=row[2],
-                address=row.address,
+                run_id=row.run_id,
+                member_id=row.member_id or 0,
+                device_id=row.device_id,
+                row_id=row.row_id or 0,
+                address=row.address or "",
+                strikes=row.strikes or 0,
                 attempts=row.attempts,
                 was_unknown=row.state == DeliveryState.UNKNOWN,
-                is_retired=row.retired_at is not None,
+                is_retired=row.row_id is None,
             )
             for row in connection.execute(_retry_targets(retries, now))
         ]
@@ -54,8 +62,10 @@ _RANGE_TARGETS: Final = text(
     # Distinct devices over the union of the streams: both stays of one person fall into one range. SQLite is
     # told the way by CROSS JOIN, which it keeps in order, and by the plus, without which it would look devices
     # up by the range of members instead of one by one. PostgreSQL reads the same query as ordinary joins.
+    # A device is covered by the release if it began before, at whatever address it is now.
     """
-    SELECT DISTINCT run.id, stay.member_id, device.id, device.address
+    SELECT DISTINCT run.id, stay.member_id, coalesce(device.first_id, device.id) AS device_id, device.id AS row_id,
+           device.address, device.strikes
     FROM push_runs AS run
     CROSS JOIN notifications AS notification
     CROSS JOIN stream_entries AS entry
@@ -76,25 +86,32 @@ _RANGE_TARGETS: Final = text(
       AND device.organization_id = run.organization_id
       AND device.member_id = +stay.member_id
       AND device.channel_id = run.channel_id
-      AND device.id <= notification.last_device_id
+      AND coalesce(device.first_id, device.id) <= notification.last_device_id
       AND device.retired_at IS NULL
-      AND (stay.member_id > run.after_member_id OR device.id > run.after_device_id)
-    ORDER BY run.id, stay.member_id, device.id
+      AND (stay.member_id > run.after_member_id OR coalesce(device.first_id, device.id) > run.after_device_id)
+    ORDER BY run.id, stay.member_id, device_id
     """
 ).bindparams(bindparam("runs", expanding=True))
 
 
+_first, _live = devices.alias("first"), devices.alias("live")
+
+
 def _retry_targets(run_ids: Sequence[int], now: int) -> Any:
-    """The deliveries of these runs that are due again, the longest due first."""
+    """The deliveries of these runs that are due again, the longest due first, each with its device's live row.
+
+    One without such a row is found all the same, or it would stay open without end.
+    """
     return (
         select(
-            push_runs.c.id,
-            devices.c.member_id,
-            devices.c.id,
-            devices.c.address,
+            push_runs.c.id.label("run_id"),
+            _live.c.member_id,
+            deliveries.c.device_id,
+            _live.c.id.label("row_id"),
+            _live.c.address,
+            _live.c.strikes,
             deliveries.c.attempts,
             deliveries.c.state,
-            devices.c.retired_at,
         )
         .join(
             deliveries,
@@ -103,7 +120,15 @@ def _retry_targets(run_ids: Sequence[int], now: int) -> Any:
             & (deliveries.c.channel_id == push_runs.c.channel_id)
             & (deliveries.c.kind == push_runs.c.kind),
         )
-        .join(devices, devices.c.id == deliveries.c.device_id)
+        .outerjoin(_first, _first.c.id == deliveries.c.device_id)
+        .outerjoin(
+            _live,
+            (_live.c.organization_id == _first.c.organization_id)
+            & (_live.c.member_id == _first.c.member_id)
+            & (_live.c.channel_id == _first.c.channel_id)
+            & (func.coalesce(_live.c.first_id, _live.c.id) == _first.c.id)
+            & _live.c.retired_at.is_(None),
+        )
         .where(push_runs.c.id.in_(run_ids), deliveries.c.due_at <= now, deliveries.c.state.in_(OPEN_STATES))
         .order_by(push_runs.c.id, deliveries.c.due_at, deliveries.c.device_id)
         .limit(MOST_REACH)
