@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from clarion.http2 import ConnectFailed, Connection, Limits
+from clarion.http2 import ConnectFailed, Connection, Limits, NoHttp2
 
 PATIENCE_SECONDS = 10
 
@@ -48,5 +48,7 @@ async def opened(port: int, tls: ssl.SSLContext) -> Connection:
         while True:
             try:
                 return await Connection.open("localhost", port, tls=tls, limits=Limits(close_seconds=0.5))
+            except NoHttp2:
+                raise
             except ConnectFailed:
                 await asyncio.sleep(0.02)

@@ -14,6 +14,8 @@ from clarion.http2 import Answer, ConnectFailed, Limits, NoHttp2, NotProcessed, 
 from clarion.http2.dialing import in_order
 
 from .peer import Certificate, Peer, make_certificate, serving
+from .programs import find, free_port, opened, running
+from .test_servers import NGINX
 from .wire import TEMPLATE, answer, holes
 
 OK = Answer(200, (), b"")
@@ -167,6 +169,19 @@ async def test_a_server_without_http2_is_told_from_one_that_is_not_there(certifi
             with pytest.raises(NoHttp2, match=f"localhost:{port}: the server does not speak HTTP/2"):
                 await pool.connect()
             assert isinstance(await failure_of(pool), NoHttp2), "also within the pause"
+
+
+async def test_a_server_that_ends_tls_for_want_of_a_protocol_is_known_by_its_alert(
+    certificate: Certificate, tls: ssl.SSLContext, tmp_path: Path
+) -> None:
+    port, settings = free_port(), tmp_path / "nginx.conf"
+    without_http2 = NGINX.replace("ssl http2;", "ssl;")
+    settings.write_text(without_http2.format(folder=tmp_path, port=port, certificate=certificate))
+    with (
+        running(find("nginx"), "-e", str(tmp_path / "start.log"), "-c", str(settings)),
+        pytest.raises(NoHttp2, match="does not speak HTTP/2"),
+    ):
+        await opened(port, tls)
 
 
 # -- certificates of clients

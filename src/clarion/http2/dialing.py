@@ -55,9 +55,14 @@ async def dial(
     except TimeoutError as error:
         raise ConnectFailed(f"{where}: no connection within {limits.connect_seconds:g} s") from error
     except (OSError, ValueError, ConnectFailed) as error:
-        if isinstance(error, ssl.SSLError) and "NO_APPLICATION_PROTOCOL" in str(error.reason):
+        if isinstance(error, ssl.SSLError) and _says_no_h2(error):
             raise NoHttp2(f"{where}: {NO_H2}") from error
         raise ConnectFailed(f"{where}: {error}") from error
+
+
+def _says_no_h2(error: ssl.SSLError) -> bool:
+    """Whether it is the alert of RFC 7301 §3.2; OpenSSL spells it in either way."""
+    return "no application protocol" in str(error).lower().replace("_", " ")
 
 
 async def _reach(route: Route, turn: int) -> socket.socket:
