@@ -8,8 +8,8 @@ differs from what the code says.
 import ast
 import asyncio
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from inspect import cleandoc, getdoc
 from pathlib import Path
 from sys import modules
@@ -23,13 +23,13 @@ from clarion.api import errors
 from clarion.api.app import BASE_PATH, create_app
 from clarion.api.context import Door
 from clarion.cli import main as command_line
-from clarion.model.outcome import Gone, Misconfigured, Outcome, Refused, Unavailable
-from clarion.providers.apns import ANSWERS
-from clarion.sandbox import faults, outcomes
-from clarion.sandbox.outcomes import Mishap
+from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Refused, Unavailable
+from clarion.providers import ANSWERS
+from clarion.sandbox import faults, fcm_outcomes, outcomes, webpush_outcomes
+from clarion.sandbox.outcomes import SPELT_MISHAPS, Mishap
 from clarion.sandbox.push import Refused as Refusal
 from clarion.settings import Settings, all_keys, variable
-from clarion.telemetry import Metrics, configure_logging
+from clarion.telemetry import Metrics, StoreFigures, configure_logging
 
 DOCS: Final = Path(__file__).parent
 ROOT: Final = DOCS.parent
@@ -90,7 +90,7 @@ def settings() -> str:
 
 
 def _default(value: object) -> str:
-    return "none" if value is None or value == {} else _code(value)
+    return "none" if value in (None, {}, ()) else _code(value)
 
 
 # ── The API ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -210,32 +210,35 @@ def _option_meaning(option: click.Option) -> str:
     return " ".join([option.help or "", *notes]).strip()
 
 
-# ── Apple's answers ──────────────────────────────────────────────────────────────────────────────────────
+# ── The push services' answers ───────────────────────────────────────────────────────────────────────────
 
 
-def apns_answers() -> str:
-    """Every answer of Apple that is known, what it means and what follows."""
+def answers(provider: str) -> str:
+    """Every answer of a provider that is known, what it means and what follows."""
     rows = []
-    for (status, reason), read in ANSWERS.items():
-        outcome = read(reason)
-        rows.append((str(status), _code(reason), type(outcome).__name__, _consequence(outcome)))
-    return _table(("Status", "Reason", "Outcome", "What Clarion does"), rows)
+    for (status, reason), meaning in ANSWERS[provider].items():
+        outcome = meaning.read(reason)
+        name = _code(reason) if reason else "any"
+        rows.append((str(status), name, type(outcome).__name__, _consequence(outcome), meaning.words))
+    return _table(("Status", "Reason", "Outcome", "What Clarion does", "In plain words"), rows)
 
 
 def _consequence(outcome: Outcome) -> str:
     match outcome:
+        case Accepted():
+            return "Counts it."
         case Gone():
-            return "Retires the device, unless it registered again after Apple's timestamp."
+            return "Retires the device, unless it registered again since."
         case Refused(doubts_device=True):
             return "Fails this delivery and notes a strike against the device; the third one retires it."
         case Refused():
             return "Fails this delivery; the device stays."
         case Misconfigured():
             return "Holds the channel for five minutes and keeps its pushes."
-        case Unavailable(whole_service=False):
-            return "Tries this device again later."
-        case Unavailable(retry_after_seconds=seconds):
+        case Unavailable(retry_after_seconds=seconds, whole_service=whole_service):
             least = f", after {seconds:g} seconds at least" if seconds else ""
+            if not whole_service:
+                return f"Tries this device again later{least}."
             return f"Tries again later{least}; when half of the answers are like it, the channel rests."
     raise NotImplementedError(f"no words yet for {outcome}")
 
@@ -244,7 +247,7 @@ def _consequence(outcome: Outcome) -> str:
 
 _MISHAPS: Final = {
     Mishap.SILENT: ("no answer, ever", "no"),
-    Mishap.SLOW: (f"200, after {outcomes.SLOW_SECONDS:g} seconds", "yes"),
+    Mishap.SLOW: (f"success, after {outcomes.SLOW_SECONDS:g} seconds", "yes"),
     Mishap.REFUSED_STREAM: ("RST_STREAM with REFUSED_STREAM", "no"),
     Mishap.CANCELLED_STREAM: ("RST_STREAM with CANCEL", "yes"),
     Mishap.GOAWAY_UNPROCESSED: ("GOAWAY whose last stream id is below this request", "no"),
@@ -255,13 +258,36 @@ _MISHAPS: Final = {
     ),
     Mishap.DROPPED: ("the connection is lost", "no"),
     Mishap.DROPPED_AFTER_ACCEPTING: ("the connection is lost after the push was accepted", "yes"),
+    Mishap.CUT: ("the stand-in's side of the connection ends without TLS's farewell", "yes"),
 }
 
 
 def sandbox_outcomes() -> str:
-    """Every outcome that a token can ask for."""
+    """Every outcome that a token of Apple can ask for."""
     rows = [(_code(f"dead0{number}"), *_outcome(wish)) for number, wish in outcomes.TABLE.items()]
     return _table(("Token ends in", "What happens", "Accepted"), rows)
+
+
+def sandbox_fcm_outcomes() -> str:
+    """Every answer that an address at Google can ask for."""
+    return _table(("Address ends in", "Answer"), _answers(fcm_outcomes.TABLE))
+
+
+def sandbox_webpush_outcomes() -> str:
+    """Every answer that a subscription can ask for."""
+    return _table(("Endpoint ends in", "Answer"), _answers(webpush_outcomes.TABLE))
+
+
+def sandbox_mishaps() -> str:
+    """Everything on the wire that an address of free text can ask for."""
+    rows = [(_code(f"-{word}"), *_outcome(mishap)) for word, mishap in SPELT_MISHAPS.items()]
+    return _table(("Address ends in", "What happens", "Accepted"), rows)
+
+
+def _answers(table: Mapping[str, outcomes.Outcome]) -> Iterator[tuple[str, str]]:
+    return (
+        (_code(f"-{word}"), _outcome(wish)[0]) for word, wish in table.items() if word not in SPELT_MISHAPS
+    )
 
 
 def _outcome(wish: object) -> tuple[str, str]:
@@ -269,6 +295,9 @@ def _outcome(wish: object) -> tuple[str, str]:
         return _MISHAPS[wish]
     if isinstance(wish, outcomes.Gone):
         return f"410 `{wish.reason}`, since {'a year ago' if wish.age_ms else 'now'}", "no"
+    if isinstance(wish, outcomes.Later):
+        form = "a date" if wish.as_date else "seconds"
+        return f"{_outcome(wish.refused)[0]}, `Retry-After` in {wish.seconds} seconds, given as {form}", "no"
     assert isinstance(wish, Refusal)
     return f"{wish.status} `{wish.reason}`", "no"
 
@@ -292,7 +321,7 @@ def metric_samples() -> str:
     figures.request(201)
     figures.answered("apns", "accepted", 1)
     figures.handed_off(1)
-    return figures.render(0, 0).decode()
+    return figures.render(StoreFigures(days_left=((1, "apns", 365),))).decode()
 
 
 def metrics() -> str:
@@ -322,8 +351,11 @@ PARTS: Final[dict[str, Callable[[], str]]] = {
     "errors": error_codes,
     "routes": routes,
     "cli": cli,
-    "apns-answers": apns_answers,
+    **{f"{provider}-answers": partial(answers, provider) for provider in ANSWERS},
     "sandbox-outcomes": sandbox_outcomes,
+    "sandbox-fcm-outcomes": sandbox_fcm_outcomes,
+    "sandbox-webpush-outcomes": sandbox_webpush_outcomes,
+    "sandbox-mishaps": sandbox_mishaps,
     "sandbox-faults": sandbox_faults,
     "metrics": metrics,
     "benchmarks": benchmarks,

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from clarion.http2 import Proxy
 from clarion.settings import Settings, SettingsError, all_keys, load_settings, variable
+from clarion.store.sealing import Keyring, new_master_key
 
 SECRET_URL = "postgresql+psycopg://clarion:hunter2@db.example.com/clarion"
 
@@ -177,3 +179,59 @@ def test_every_key_has_a_variable_of_its_own_and_a_description() -> None:
         assert isinstance(field.annotation, type)
         for key in field.annotation.model_fields.values():
             assert key.description
+
+
+@pytest.mark.parametrize(
+    ("url", "proxy"),
+    [
+        ("http://example.com:3128", Proxy("example.com", 3128)),
+        ("http://clarion:hunter2@example.com:3128/", Proxy("example.com", 3128, "Basic Y2xhcmlvbjpodW50ZXIy")),
+        ("http://a%40b:p%3A%2F@[::1]:80", Proxy("::1", 80, "Basic YUBiOnA6Lw==")),
+    ],
+)  # fmt: skip
+def test_a_proxy_is_a_url_with_or_without_a_password(url: str, proxy: Proxy) -> None:
+    assert load_settings({"CLARION_PUSH_PROXY": url}).proxy == proxy
+    assert load_settings({}).proxy is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "proxy:3128",
+        "https://x:1",
+        "http://hunter2",
+        "http://hunter2:0x",
+        "http://x:1/hunter2",
+        "http://a:hunter2/x@b:1",
+    ],
+)
+def test_what_is_no_proxy_is_told_without_its_password(url: str) -> None:
+    (told,) = problems({"CLARION_PUSH_PROXY": url})
+    assert told.startswith("push.proxy: must be http://host:port")
+    assert told.endswith("(given: '***')")
+    assert "hunter2" not in told
+
+
+def test_trusted_hosts_are_a_list() -> None:
+    assert load_settings({}).push.trusted_hosts == ()
+    given = load_settings({"CLARION_PUSH_TRUSTED_HOSTS": "push.local, localhost:8445,"})
+    assert given.push.trusted_hosts == ("push.local", "localhost:8445")
+    Path("clarion.toml").write_text('[push]\ntrusted_hosts = ["push.local"]\n')
+    assert load_settings({}).push.trusted_hosts == ("push.local",)
+
+
+def test_master_keys_may_be_given_and_are_not_shown(tmp_path: Path) -> None:
+    key = new_master_key(lambda count: b"k" * count)
+    file = tmp_path / "key"
+    file.write_text(f"{key.text}\n")
+    settings = load_settings({"CLARION_KEYS_MASTER_FILE": str(file)})
+    assert settings.given_keys == Keyring((key,))
+    assert settings.key_file == Path("var/master.key")
+    assert key.text not in repr(settings) + settings.model_dump_json()
+    assert load_settings({"CLARION_KEYS_FILE": "/etc/key"}).key_file == Path("/etc/key")
+    assert load_settings({}).given_keys is None
+    Path("clarion.toml").write_text('[keys]\nmaster = "hunter2"\n')
+    (told,) = problems({})
+    assert told.startswith("keys.master: ")
+    assert "hunter2" not in told

@@ -1,6 +1,6 @@
 """Wiring: the only module that knows everything. Makes the door and the worker out of settings, and runs them.
 
-Called by `cli.py`. `serve` is the API with the worker as a child process: the child is started again when
+Called by `cli/`. `serve` is the API with the worker as a child process: the child is started again when
 it dies, and ends by itself when the pipe of hints closes.
 """
 
@@ -16,29 +16,38 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from random import random
-from typing import Final
+from typing import Final, TypeVar
 
 import structlog
 import uvicorn
 from prometheus_client import start_http_server
 from sqlalchemy import Engine
+from sqlalchemy.exc import DBAPIError
 
 from clarion.api.app import create_app
 from clarion.api.context import Door
 from clarion.http2 import client_tls
 from clarion.model.ids import time_ordered_uuid
+from clarion.model.push import InvalidChannel, Provider
 from clarion.providers import Surroundings, make_provider
 from clarion.service.access import Gatekeeper
 from clarion.service.allowance import Allowance
+from clarion.service.keys import seal_clear_secrets
 from clarion.service.lane import LaneContext
 from clarion.service.publish import publish, publishing_weight
 from clarion.settings import Settings
+from clarion.store import channels
+from clarion.store.channels import Channel
 from clarion.store.database import Database, Together
 from clarion.store.hints import HintListener, HintSender
+from clarion.store.masterkeys import KeysError, MasterKeys, Opener
 from clarion.store.migrate import SchemaError, check_schema, migrate
+from clarion.store.sealing import SealingError
 from clarion.store.single import single_worker
 from clarion.telemetry import Metrics, inherited_folder
 from clarion.worker import Worker
+
+R = TypeVar("R")
 
 logger = structlog.get_logger()
 
@@ -57,11 +66,8 @@ def now_ms() -> int:
 
 def check(settings: Settings) -> None:
     """Everything that `serve` and `worker` do before they listen or work; raises StartError."""
-    check_store(settings)
-    try:
-        client_tls(_ca_file(settings))
-    except OSError as error:
-        raise StartError(f"push.ca_file {settings.push.ca_file} cannot be read: {error}") from None
+    in_store(settings, lambda engine: _check_keys(engine, master_keys(settings)))
+    surroundings(settings)
 
 
 def check_store(settings: Settings) -> None:
@@ -69,9 +75,27 @@ def check_store(settings: Settings) -> None:
     _open_store(settings, check_schema)
 
 
-def migrate_store(settings: Settings) -> None:
-    """Bring the database to this version's schema; raises StartError."""
+def migrate_store(settings: Settings) -> int:
+    """Bring the database to this version's schema, and seal what an earlier one left in clear; raises StartError.
+
+    Returns how many secrets were sealed.
+    """
     _open_store(settings, migrate)
+    return in_store(
+        settings, lambda engine: seal_clear_secrets(engine, master_keys(settings), secrets.token_bytes)
+    )
+
+
+def in_store(settings: Settings, function: Callable[[Engine], R]) -> R:
+    """Do something with a database at this version's schema, outside of any loop; raises StartError."""
+    check_store(settings)
+    try:
+        with contextlib.closing(Database(settings.database_url)) as database:
+            return function(database.engine)
+    except KeysError as error:
+        raise StartError(str(error)) from None
+    except DBAPIError as error:
+        raise StartError(f"The database cannot do it: {error.orig}") from None
 
 
 def _open_store(settings: Settings, function: Callable[[Engine], None]) -> None:
@@ -83,6 +107,36 @@ def _open_store(settings: Settings, function: Callable[[Engine], None]) -> None:
     except Exception as error:  # noqa: BLE001 - any driver's way of saying that the database cannot be reached
         named = "" if settings.store.url is None else " of store.url"
         raise StartError(f"The database{named} cannot be opened: {getattr(error, 'orig', error)}") from None
+
+
+def _check_keys(engine: Engine, keys: MasterKeys) -> None:
+    with engine.connect() as connection:
+        if channels.count_secrets(connection):
+            keys.require()
+
+
+def master_keys(settings: Settings) -> MasterKeys:
+    """Where this installation's master keys are."""
+    return MasterKeys(settings.key_file, settings.given_keys)
+
+
+def surroundings(settings: Settings) -> Surroundings:
+    """The world of the providers; raises StartError."""
+    ca_file = None if settings.push.ca_file is None else str(settings.push.ca_file)
+    try:
+        tls = client_tls(ca_file)
+    except OSError as error:
+        raise StartError(f"push.ca_file {ca_file} cannot be read: {error}") from None
+    return Surroundings(now_ms, tls, ca_file, settings.proxy, frozenset(settings.push.trusted_hosts))
+
+
+def open_channel(channel: Channel, opener: Opener, around: Surroundings) -> Provider:
+    """Open a channel's secret and make its provider; raises InvalidChannel."""
+    try:
+        secret = opener.open(channel)
+    except (SealingError, KeysError) as error:
+        raise InvalidChannel(str(error)) from None
+    return make_provider(channel.provider, channel.settings, secret, around)
 
 
 async def serve(settings: Settings, *, with_worker: bool) -> None:
@@ -123,7 +177,7 @@ async def work(settings: Settings, *, hint_pipe: int | None) -> None:
     database = Database(settings.database_url)
     metrics = Metrics(inherited_folder())
     _show_figures(settings, metrics)
-    around = Surroundings(clock=now_ms, tls=client_tls(_ca_file(settings)))
+    around, opener = surroundings(settings), Opener(master_keys(settings))
     with single_worker(settings.database_url), contextlib.closing(database):
         worker = Worker(
             LaneContext(
@@ -134,7 +188,7 @@ async def work(settings: Settings, *, hint_pipe: int | None) -> None:
                 metrics,
             ),
             HintListener(pipe=hint_pipe, postgresql=_notifications_url(settings, database)),
-            lambda name, values, secret: make_provider(name, values, secret, around),
+            lambda channel: open_channel(channel, opener, around),
         )
         _spare_collections()
         working = asyncio.create_task(worker.run())
@@ -275,7 +329,3 @@ def _stop_event() -> asyncio.Event:
 
 def _notifications_url(settings: Settings, database: Database) -> str | None:
     return None if database.is_sqlite else settings.database_url
-
-
-def _ca_file(settings: Settings) -> str | None:
-    return None if settings.push.ca_file is None else str(settings.push.ca_file)

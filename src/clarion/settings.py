@@ -7,11 +7,24 @@ The file is named by CLARION_SETTINGS, else `clarion.toml` in the working folder
 
 import difflib
 import tomllib
+from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
+from urllib.parse import unquote, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+)
+
+from clarion.http2 import Proxy
+from clarion.store.sealing import Keyring, read_master_keys
 
 DEFAULT_FILE = "clarion.toml"
 PREFIX = "CLARION_"
@@ -25,6 +38,39 @@ def _read_pairs(value: object) -> object:
         return value
     pairs = (pair.partition("=") for pair in value.split(",") if pair)
     return {name: rest for name, _, rest in pairs}
+
+
+def _read_list(value: object) -> object:
+    """Take `one,two`, as the environment has to spell a list."""
+    return [piece.strip() for piece in value.split(",") if piece.strip()] if isinstance(value, str) else value
+
+
+def read_proxy(url: str) -> Proxy:
+    """Read `http://user:password@host:port`; raises ValueError, which does not tell the password."""
+    wrong = ValueError("must be http://host:port or http://user:password@host:port")
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # which may tell a part of the password
+        raise wrong from None
+    if parts.scheme != "http" or not host or port is None or parts.path not in {"", "/"}:
+        raise wrong
+    if parts.username is None:
+        return Proxy(host, port)
+    told = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return Proxy(host, port, f"Basic {b64encode(told.encode()).decode()}")
+
+
+def _check_proxy(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        read_proxy(value.get_secret_value())
+    return value
+
+
+def _check_keys(value: SecretStr | None) -> SecretStr | None:
+    if value is not None:
+        read_master_keys(value.get_secret_value())
+    return value
 
 
 class _Section(BaseModel):
@@ -67,6 +113,28 @@ class Push(_Section):
     """How push services are reached."""
 
     ca_file: Path | None = Field(None, description="Certificates to trust besides the system's, as PEM.")
+    proxy: Annotated[SecretStr | None, AfterValidator(_check_proxy)] = Field(
+        None, description="An HTTP proxy for all push services: http://user:password@host:port."
+    )
+    trusted_hosts: Annotated[tuple[str, ...], BeforeValidator(_read_list)] = Field(
+        (),
+        description="Web Push services that may be anywhere, also on private networks: host or host:port; in the "
+        "environment separated by commas.",
+    )
+
+
+class Keys(_Section):
+    """The master keys, under which the secrets of channels are sealed."""
+
+    master: Annotated[SecretStr | None, AfterValidator(_check_keys)] = Field(
+        None,
+        description="Master keys as `clarion keys generate` prints them, separated by commas: the first one seals, "
+        "all of them open. Else those of the file.",
+    )
+    file: Path | None = Field(
+        None,
+        description="File of the master keys; else `master.key` in the data folder, which is made when needed.",
+    )
 
 
 class Sandbox(_Section):
@@ -74,6 +142,13 @@ class Sandbox(_Section):
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
     apns_port: Port = Field(8443, description="Port of the stand-in for Apple's push service.")
+    fcm_port: Port = Field(
+        8444, description="Port of the stand-in for Google: FCM, and the endpoint that grants access tokens."
+    )
+    webpush_port: Port = Field(8445, description="Port of the stand-in for browsers' push services.")
+    webpush_http1_port: Port = Field(
+        8446, description="The same over HTTP/1.1 alone, as some push services speak it."
+    )
     page_port: Port = Field(8081, description="Port of the page with the phones.")
 
 
@@ -103,6 +178,7 @@ class Settings(_Section):
     server: Server = Server()
     store: Store = Store()
     push: Push = Push()
+    keys: Keys = Keys()
     sandbox: Sandbox = Sandbox()
     worker: Worker = Worker()
     log: Log = Log()
@@ -113,6 +189,22 @@ class Settings(_Section):
         if self.store.url is not None:
             return self.store.url.get_secret_value()
         return f"sqlite:///{self.store.folder / 'clarion.db'}"
+
+    @property
+    def key_file(self) -> Path:
+        """Where the master keys are, unless they are given."""
+        return self.keys.file or self.store.folder / "master.key"
+
+    @property
+    def given_keys(self) -> Keyring | None:
+        """The master keys that the settings give."""
+        given = self.keys.master
+        return None if given is None else read_master_keys(given.get_secret_value())
+
+    @property
+    def proxy(self) -> Proxy | None:
+        """The way to the push services, where it is not the direct one."""
+        return None if self.push.proxy is None else read_proxy(self.push.proxy.get_secret_value())
 
     @property
     def sandbox_folder(self) -> Path:
@@ -199,7 +291,18 @@ def _describe(fault: Any) -> str:
     if fault["type"] == "extra_forbidden":
         names = [f"{section}.{key}" for section, key in all_keys()] + list(Settings.model_fields)
         return f"{place}: is not a setting{_suggestion(place, names)}"
-    return f"{place}: {fault['msg']} (given: {'***' if place == 'store.url' else fault['input']!r})"
+    problem = fault["msg"].removeprefix("Value error, ")
+    return f"{place}: {problem} (given: {'***' if _is_secret(fault['loc']) else fault['input']!r})"
+
+
+def _is_secret(place: tuple[str | int, ...]) -> bool:
+    """Whether a fault lies in a secret, or in a section as a whole, which may hold one."""
+    if len(place) < 2:
+        return True
+    section = Settings.model_fields.get(str(place[0]))
+    fields: dict[str, Any] = getattr(section and section.annotation, "model_fields", {})
+    field = fields.get(str(place[1]))
+    return field is not None and SecretStr in get_args(field.annotation)
 
 
 def _suggestion(name: str, known: list[str]) -> str:

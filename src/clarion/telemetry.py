@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -123,15 +124,15 @@ class Metrics:
         """So long after its release a notification's page was answered."""
         self._hand_off.observe(milliseconds / 1000)
 
-    def render(self, queue_age_seconds: float, channels_held: int) -> bytes:
-        """The Prometheus text format, with what only the store knows: the queue's age and the lanes that rest."""
+    def render(self, of_store: "StoreFigures") -> bytes:
+        """The Prometheus text format, with what only the store knows."""
         registry = self.registry
         if self._shared_folder is not None:
             registry = CollectorRegistry()
             shared.MultiProcessCollector(registry, path=str(self._shared_folder))  # type: ignore[no-untyped-call]
-        of_store = CollectorRegistry()
-        of_store.register(_StoreFigures(queue_age_seconds, channels_held))
-        return generate_latest(registry) + generate_latest(of_store)
+        looked_up = CollectorRegistry()
+        looked_up.register(of_store)
+        return generate_latest(registry) + generate_latest(looked_up)
 
 
 def _reserve(folder: Path) -> None:
@@ -144,15 +145,25 @@ def _reserve(folder: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, RESERVED_OCTETS)
 
 
-class _StoreFigures(Collector):
-    """Figures that are looked up when they are asked for."""
+@dataclass(frozen=True, slots=True)
+class StoreFigures(Collector):
+    """Figures that are looked up when they are asked for.
 
-    def __init__(self, queue_age_seconds: float, channels_held: int) -> None:
-        self._queue_age_seconds = queue_age_seconds
-        self._channels_held = channels_held
+    `days_left` holds number and provider of each channel whose credential ends some day, and the days until then.
+    """
+
+    queue_age_seconds: float = 0
+    channels_held: int = 0
+    days_left: tuple[tuple[int, str, float], ...] = ()
 
     def collect(self) -> Iterator[Metric]:
+        """What Prometheus asks for."""
         age = "How long the push run that waits longest has been due."
-        yield GaugeMetricFamily("clarion_queue_age_seconds", age, value=self._queue_age_seconds)
+        yield GaugeMetricFamily("clarion_queue_age_seconds", age, value=self.queue_age_seconds)
         held = "Channels that rest: their push service is away, or their credential was refused."
-        yield GaugeMetricFamily("clarion_channels_held", held, value=self._channels_held)
+        yield GaugeMetricFamily("clarion_channels_held", held, value=self.channels_held)
+        days = "How many days a channel's credential is still good for; below zero when it has ended."
+        left = GaugeMetricFamily("clarion_credential_days_left", days, labels=["channel", "provider"])
+        for channel, provider, value in self.days_left:
+            left.add_metric([str(channel), provider], value)
+        yield left

@@ -139,7 +139,8 @@ async def test_everything_that_was_sent_is_in_the_answer(caller: Caller, world: 
         "startAt": "2030-01-02T03:04:05.678+01:00",
         "options": {
             "ttl": 60, "priority": "normal", "collapseKey": "k", "badge": 0, "sound": "default",
-            "category": "c", "threadId": "t",
+            "category": "c", "threadId": "t", "imageUrl": "https://example.com:8443/a%20b.png?size=2#x",
+            "channelId": "alerts", "critical": True, "interruptionLevel": "time-sensitive",
         },
     }  # fmt: skip
     told = (await caller.send(body)).json()
@@ -166,7 +167,10 @@ async def test_null_for_an_optional_key_means_absent(caller: Caller) -> None:
 
 
 async def test_null_for_every_option_means_absent(caller: Caller) -> None:
-    names = ("ttl", "priority", "collapseKey", "badge", "sound", "category", "threadId")
+    names = (
+        "ttl", "priority", "collapseKey", "badge", "sound", "category", "threadId", "imageUrl", "channelId",
+        "critical", "interruptionLevel",
+    )  # fmt: skip
     answer = await caller.send({"content": {"text": "Hi"}, "scope": "ORG", "options": dict.fromkeys(names)})
     assert answer.status_code == 201
     assert "options" not in answer.json()

@@ -11,6 +11,7 @@ from tests.clock import Clock
 from tests.world import OTHER_SOLUTION, SOLUTION, World
 
 FAMILY = "👨‍👩‍👧‍👦"  # seven code points, one picture
+STILL_UNKNOWN = ("actions", "silent", "inbox", "push", "localizations", "deliverAt", "throttlePerMinute")
 E_ACUTE = "é"  # two code points, one letter
 
 
@@ -70,6 +71,17 @@ async def refused(answer: httpx.Response, world: World, status: int = 400) -> di
         (org() | {"options": {"collapseKey": ""}}, "options.collapseKey"),
         (org() | {"options": {"collapseKey": "x" * 65}}, "options.collapseKey"),
         (org() | {"options": {"badge": -1}}, "options.badge"),
+        (org() | {"options": {"imageUrl": "http://example.com/i.png"}}, "options.imageUrl"),
+        (org() | {"options": {"imageUrl": "https://"}}, "options.imageUrl"),
+        (org() | {"options": {"imageUrl": "https://user@example.com/i.png"}}, "options.imageUrl"),
+        (org() | {"options": {"imageUrl": "https://example.com/é.png"}}, "options.imageUrl"),
+        (org() | {"options": {"imageUrl": "https://example.com/i.png\n"}}, "options.imageUrl"),
+        (org() | {"options": {"imageUrl": "https://example.com/".ljust(1_001, "i")}}, "options.imageUrl"),
+        (org() | {"options": {"channelId": ""}}, "options.channelId"),
+        (org() | {"options": {"channelId": "x" * 101}}, "options.channelId"),
+        (org() | {"options": {"critical": 1}}, "options.critical"),
+        (org() | {"options": {"interruptionLevel": "critical"}}, "options.interruptionLevel"),
+        *((org() | {"options": {key: None}}, f"options.{key}") for key in STILL_UNKNOWN),
         (org() | {"options": {"colour": "red"}}, "options.colour"),
         (org() | {"createdBy": "me"}, "createdBy"),
         (org() | {"Scope": "ORG"}, "Scope"),

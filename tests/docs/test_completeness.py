@@ -5,12 +5,13 @@ import re
 
 import click
 from docs.generate import ROOT, commands, error_statuses, metric_samples, operations
+import pytest
 from pydantic import BaseModel
 
 from clarion.api.schemas import ContentBody, NotificationBody, OptionsBody
 from clarion.model.notification import NotificationState
-from clarion.providers.apns import ANSWERS
-from clarion.sandbox import faults, outcomes
+from clarion.providers import ANSWERS
+from clarion.sandbox import faults, fcm_outcomes, outcomes, webpush_outcomes
 from clarion.settings import all_keys, variable
 from tests.docs.markdown import anchors, read
 
@@ -73,14 +74,18 @@ def test_every_event_of_the_log_is_documented() -> None:
     assert [event for event in sorted(_events()) if f"`{event}`" not in page] == []
 
 
-def test_every_answer_of_apple_is_documented() -> None:
-    page = read("providers/apns.md")
-    assert [answer for answer in ANSWERS if f"| {answer[0]} | `{answer[1]}` |" not in page] == []
+@pytest.mark.parametrize("provider", ANSWERS)
+def test_every_answer_of_a_push_service_is_documented(provider: str) -> None:
+    page = read(f"providers/{provider}.md")
+    rows = [f"| {status} | {f'`{reason}`' if reason else 'any'} |" for status, reason in ANSWERS[provider]]
+    assert [row for row in rows if row not in page] == []
 
 
 def test_every_outcome_and_fault_of_the_sandbox_is_documented() -> None:
     page = read("sandbox.md")
     assert [number for number in outcomes.TABLE if f"`dead0{number}`" not in page] == []
+    words = {*fcm_outcomes.TABLE, *webpush_outcomes.TABLE}
+    assert [word for word in words if f"`-{word}`" not in page] == []
     assert [mode for mode in faults.MODES if f"| `{mode}` |" not in page] == []
 
 

@@ -18,6 +18,7 @@ from clarion.api.schemas import read_draft
 from clarion.sandbox.faults import Fault, fault_of
 from clarion.sandbox.registry import read_registry
 from clarion.settings import load_settings
+from tests.cli.test_channel_add import service_account
 from tests.docs.conftest import Shell, migrate_store
 from tests.docs.markdown import Block, blocks, read
 
@@ -108,17 +109,33 @@ def test_a_block_of_python_can_be_parsed(block: Block) -> None:
     ast.parse(block.text)
 
 
-def test_the_script_that_fills_the_directory_does_so(make_shell: Callable[[], Shell]) -> None:
-    (script,) = blocks("python", of="operating.md")
-    (token,) = (block for block in blocks("bash", of="operating.md") if "token create" in block.text)
+def test_the_first_organization_gets_its_people_and_channels_as_the_page_says(
+    make_shell: Callable[[], Shell],
+) -> None:
     shell = make_shell()
-    name = re.findall(r"AuthKey_\w+\.p8", script.text)[0]
+    migrate_store(load_settings(shell.settings))
+    people, channels = (
+        block for block in blocks("bash", of="operating.md") if '--organization "$ORGANIZATION"' in block.text
+    )
+    (script,) = blocks("python", of="operating.md")
+    told = shell.run(f'{people.text}\necho "$ORGANIZATION"').split()
+    organization = told[-1]
+    assert [word for word in told if word.startswith("clr_us-east-1_")]
+    (shell.folder / "fill.py").write_text(script.text)
+    shell.run("python fill.py", ORGANIZATION=organization)
+    name = re.findall(r"AuthKey_\w+\.p8", channels.text)[0]
     key = ec.generate_private_key(ec.SECP256R1())
     (shell.folder / name).write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    (shell.folder / "fill.py").write_text(script.text)
+    (shell.folder / "service-account.json").write_bytes(service_account())
+    listed = shell.run(channels.text, ORGANIZATION=organization).splitlines()[-3:]
+    assert [line.split()[2] for line in listed] == ["apns", "fcm", "webpush"]
+
+
+def test_the_key_of_the_environment_is_made_and_used_as_the_page_says(make_shell: Callable[[], Shell]) -> None:
+    shell = make_shell()
     migrate_store(load_settings(shell.settings))
-    organization = shell.run("python fill.py").strip()
-    assert shell.run(token.text, ORGANIZATION=organization).splitlines()[-1].startswith("clr_us-east-1_")
+    (example,) = (block for block in blocks("bash", of="operating.md") if "keys generate" in block.text)
+    assert shell.run(example.text).endswith("  0 secrets, seals what is new\n")
 
 
 def test_the_registry_of_the_sandbox_page_can_be_read(tmp_path: Path) -> None:
@@ -126,7 +143,8 @@ def test_the_registry_of_the_sandbox_page_can_be_read(tmp_path: Path) -> None:
     path = tmp_path / "registry.json"
     path.write_text(block.text)
     registry = read_registry(path)
-    assert len(registry.keys) == len(registry.phones) == 1
+    assert len(registry.keys) == len(registry.projects) == 1
+    assert [phone.provider for phone in registry.phones.values()] == ["apns", "fcm", "webpush"]
 
 
 def test_the_fault_of_the_sandbox_page_can_be_set() -> None:

@@ -17,6 +17,7 @@ def demo_installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
     seeded = installation.run("seed-demo")
     assert seeded.returncode == 0, seeded.stderr
     installation.settings["CLARION_PUSH_CA_FILE"] = str(installation.folder / "sandbox" / "ca.pem")
+    installation.settings["CLARION_PUSH_TRUSTED_HOSTS"] = "localhost"
     return installation
 
 

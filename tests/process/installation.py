@@ -27,8 +27,10 @@ from clarion.demo import KEY_ID, PHONE_APP, TEAM
 from clarion.model.access import Role, mint_token
 from clarion.store import channels, devices, directory, tokens
 from clarion.store.database import Database
+from clarion.store.masterkeys import MasterKeys
 from clarion.store.migrate import migrate
 from clarion.store.schema import push_tallies
+from clarion.store.sealing import Place
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -137,6 +139,9 @@ class Installation:
     settings: dict[str, str] = field(default_factory=dict)
     port: int = field(default_factory=free_port)
     apns_port: int = field(default_factory=free_port)
+    fcm_port: int = field(default_factory=free_port)
+    webpush_port: int = field(default_factory=free_port)
+    webpush_http1_port: int = field(default_factory=free_port)
     page_port: int = field(default_factory=free_port)
 
     @property
@@ -147,6 +152,9 @@ class Installation:
             "CLARION_STORE_FOLDER": str(self.folder),
             "CLARION_SERVER_PORT": str(self.port),
             "CLARION_SANDBOX_APNS_PORT": str(self.apns_port),
+            "CLARION_SANDBOX_FCM_PORT": str(self.fcm_port),
+            "CLARION_SANDBOX_WEBPUSH_PORT": str(self.webpush_port),
+            "CLARION_SANDBOX_WEBPUSH_HTTP1_PORT": str(self.webpush_http1_port),
             "CLARION_SANDBOX_PAGE_PORT": str(self.page_port),
             "NO_COLOR": "1",
             **self.settings,
@@ -297,7 +305,10 @@ def add_crowd(installation: Installation, sandbox: Sandbox, size: int) -> Crowd:
     def fill(connection: Connection) -> None:
         now = now_ms()
         organization_id = directory.add_organization(connection, organization, "Crowd", "us-east-1", now)
-        new_channel = channels.NewChannel(uuid4(), "apns", "phones", settings, secret)
+        uuid = uuid4()
+        keyring = MasterKeys(installation.folder / "master.key").ensure(connection, token_bytes)
+        sealed = keyring.seal(secret, Place(organization_id, uuid), token_bytes)
+        new_channel = channels.NewChannel(uuid, "apns", "phones", settings, sealed)
         channel = channels.add_channel(connection, organization_id, new_channel, now)
         people = [directory.NewMember(uuid4(), "admin@example.com", "Administrator", Role.ADMIN)]
         people += [directory.NewMember(uuid4(), f"{n}@example.com", f"Member {n}") for n in range(size)]

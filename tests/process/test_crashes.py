@@ -35,7 +35,7 @@ def ids_by_phone(sandbox: Sandbox, mark: int) -> dict[str, Counter[str]]:
     """What each phone received: how often under which apns-id."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for push in sandbox.received(mark):
-        found[push["token"]][push["apnsId"]] += 1
+        found[push["token"]][push["id"]] += 1
     return found
 
 

@@ -44,7 +44,7 @@ def test_the_five_requests_reach_exactly_the_right_phones(
             pushes = sandbox.received(mark)
             wanted = {p["token"] for p in phones if p["email"] in AUDIENCES[body["content"]["title"]]}
             assert Counter(push["token"] for push in pushes) == Counter(wanted)
-            assert len({push["apnsId"] for push in pushes}) == len(pushes)
+            assert len({push["id"] for push in pushes}) == len(pushes)
 
 
 def test_the_phones_show_the_words_and_a_tap_opens_the_jig_with_its_inputs(
@@ -57,7 +57,7 @@ def test_the_phones_show_the_words_and_a_tap_opens_the_jig_with_its_inputs(
         caller.post(f"organizations/{known['organizationId']}/notifications", json=body).raise_for_status()
     push = eventually(lambda: sandbox.received(mark), "it is on the phones")[0]
     phones = sandbox.http.get("/api/phones").json()["phones"]
-    banner = next(b for phone in phones for b in phone["banners"] if b["id"] == push["apnsId"])
+    banner = next(b for phone in phones for b in phone["banners"] if b["id"] == push["id"])
     assert (banner["title"], banner["text"]) == ("🎉 New product promotion", "Check it out now")
     tapped = sandbox.http.post(f"/api/phones/{push['token']}/tap", json={"id": banner["id"]}).json()
     opened = tapped["opened"]["app"]

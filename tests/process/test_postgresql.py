@@ -42,7 +42,7 @@ def test_two_workers_share_a_broadcast_and_reach_everybody_once(
             assert "Traceback" not in process.said()
     pushes = sandbox.received(mark)
     assert Counter(push["token"] for push in pushes) == dict.fromkeys(crowd.addresses, len(sent))
-    assert len({push["apnsId"] for push in pushes}) == DEVICES * len(sent)
+    assert len({push["id"] for push in pushes}) == DEVICES * len(sent)
     assert installation.in_database(tallied) == DEVICES * len(sent)
 
 

@@ -8,14 +8,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from clarion.http2 import client_tls
 from clarion.model.delivery import PushKind, pack_push_id
 from clarion.model.notification import Content, Options, Priority
 from clarion.model.outcome import ACCEPTED, Gone, Misconfigured, Outcome, Refused, Unavailable, Unknown
 from clarion.model.push import Parcel, Push
+from clarion.providers import Surroundings
 from clarion.providers.apns import Apns
 from clarion.sandbox.faults import Fault
 from clarion.sandbox.outcomes import YEAR_MS
@@ -23,11 +23,10 @@ from clarion.sandbox.registry import Key, write_registry
 from clarion.sandbox.screens import tap
 from clarion.sandbox.server import Sandbox, SandboxConfig, serving
 from tests.clock import Clock
+from tests.providers.apple import KEY, KEY_ID, SETTINGS, TEAM, TOPIC, pem
 
-TEAM, KEY_ID, TOPIC = "TEAM123456", "KEY1234567", "com.example.field"
-SIGNING = ec.generate_private_key(ec.SECP256R1())
-SECRET = SIGNING.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-PUBLIC = SIGNING.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+SECRET = pem(KEY)
+PUBLIC = KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 NOTIFICATION = uuid4()
 
 
@@ -46,10 +45,18 @@ async def apns(sandbox: Sandbox, clock: Clock) -> AsyncIterator[Apns]:
     await provider.close()
 
 
+def surroundings(sandbox: Sandbox, clock: Clock) -> Surroundings:
+    ca_file = str(sandbox.certificates.ca)
+    return Surroundings(clock, client_tls(ca_file), ca_file)
+
+
 def make_apns(sandbox: Sandbox, clock: Clock, **change: Any) -> Apns:
-    settings = {"team_id": TEAM, "key_id": KEY_ID, "topic": TOPIC, "host": "localhost"}
-    tls = client_tls(str(sandbox.certificates.ca))
-    return Apns.from_channel({**settings, "port": sandbox.apns_port, **change}, SECRET, clock=clock, tls=tls)
+    return apns_of(surroundings(sandbox, clock), sandbox, **change)
+
+
+def apns_of(around: Surroundings, sandbox: Sandbox, **change: Any) -> Apns:
+    settings = {**SETTINGS, "host": "localhost", "port": sandbox.apns_port}
+    return Apns.from_channel(settings | change, SECRET, around)
 
 
 def push(clock: Clock, **parts: Any) -> Push:
@@ -95,7 +102,7 @@ async def test_a_page_of_devices_is_accepted_each_under_its_own_id(
     assert await apns.connect() is None
     page = ordinary(500)
     assert await apns.send(push(clock), page) == [ACCEPTED] * 500
-    assert {(item["apnsId"], item["token"]) for item in received(sandbox)} == set(page)
+    assert {(item["id"], item["token"]) for item in received(sandbox)} == set(page)
     assert {item["collapseId"] for item in received(sandbox)} == {str(NOTIFICATION)}
 
 
@@ -158,7 +165,7 @@ async def test_a_device_that_only_failed_once_is_accepted_under_the_same_id(
     first = await apns.send(push(clock), page)
     assert [type(outcome) for outcome in first] == [type(ACCEPTED), Unavailable, Unavailable]
     assert await apns.send(push(clock), page[1:]) == [ACCEPTED] * 2
-    assert {item["apnsId"] for item in received(sandbox)} == {parcel.push_id for parcel in page}
+    assert {item["id"] for item in received(sandbox)} == {parcel.push_id for parcel in page}
 
 
 @pytest.mark.parametrize("ending", ["dead0608", "dead0611", "dead0620", "dead0621"])
@@ -174,7 +181,7 @@ async def test_what_was_surely_not_processed_is_sent_again_at_once(
 ) -> None:
     page = parcels("00000000", ending, "00000001")
     assert await apns.send(push(clock), page) == [ACCEPTED] * 3
-    assert Counter(item["apnsId"] for item in received(sandbox)) == Counter(p.push_id for p in page)
+    assert Counter(item["id"] for item in received(sandbox)) == Counter(p.push_id for p in page)
 
 
 # ── The credential ───────────────────────────────────────────────────────────────────────────────────────
@@ -263,8 +270,7 @@ async def test_a_service_that_cannot_be_reached_is_unavailable(sandbox: Sandbox,
 async def test_a_service_whose_certificate_is_not_trusted_is_unavailable(
     sandbox: Sandbox, clock: Clock
 ) -> None:
-    settings = {"team_id": TEAM, "key_id": KEY_ID, "topic": TOPIC, "host": "localhost"}
-    apns = Apns.from_channel({**settings, "port": sandbox.apns_port}, SECRET, clock=clock, tls=client_tls())
+    apns = apns_of(Surroundings(clock, client_tls()), sandbox)
     obstacle = await apns.connect()
     assert isinstance(obstacle, Unavailable)
     assert "certificate" in obstacle.reason.lower()
@@ -277,7 +283,7 @@ async def test_a_connection_that_says_goodbye_in_the_middle_loses_and_repeats_no
     sandbox.stage.set_fault(Fault("goaway", 150))
     page = ordinary(500)
     assert await apns.send(push(clock), page) == [ACCEPTED] * 500
-    assert Counter(item["apnsId"] for item in received(sandbox)) == Counter(p.push_id for p in page)
+    assert Counter(item["id"] for item in received(sandbox)) == Counter(p.push_id for p in page)
 
 
 async def test_what_was_in_flight_at_the_close_is_unknown_and_nothing_is_sent_after_it(
@@ -293,5 +299,5 @@ async def test_what_was_in_flight_at_the_close_is_unknown_and_nothing_is_sent_af
     assert isinstance(outcome, Unknown | Unavailable)
     [after] = await apns.send(push(clock), ordinary(1))
     assert isinstance(after, Unavailable)
-    assert UUID(received(sandbox)[-1]["apnsId"]).version == 8
+    assert UUID(received(sandbox)[-1]["id"]).version == 8
     assert len(received(sandbox)) == 1

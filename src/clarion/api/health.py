@@ -7,8 +7,10 @@ from litestar import Response, get
 from sqlalchemy import Connection, text
 
 from clarion.api.context import ApiRequest, door
-from clarion.store.channels import count_held
+from clarion.service.expiry import days_left
+from clarion.store.channels import count_held, list_expiries
 from clarion.store.runs import oldest_due
+from clarion.telemetry import StoreFigures
 
 
 @get("/version", operation_id="getVersion", summary="Version of the service", tags=["service"], security=[{}])
@@ -35,13 +37,18 @@ async def get_metrics(request: ApiRequest) -> Response[bytes]:
     """Figures for Prometheus."""
     tools = door(request)
     now = tools.clock()
-    due_at, held = await tools.database.read(_look_at_queue, now)
-    age_seconds = 0.0 if due_at is None else (now - due_at) / 1000
-    return Response(tools.metrics.render(age_seconds, held), media_type="text/plain; version=0.0.4")
+    figures = await tools.database.read(_look_up, now)
+    return Response(tools.metrics.render(figures), media_type="text/plain; version=0.0.4")
 
 
-def _look_at_queue(connection: Connection, now: int) -> tuple[int | None, int]:
-    return oldest_due(connection, now), count_held(connection, now)
+def _look_up(connection: Connection, now: int) -> StoreFigures:
+    due_at = oldest_due(connection, now)
+    ends = list_expiries(connection)
+    return StoreFigures(
+        queue_age_seconds=0 if due_at is None else (now - due_at) / 1000,
+        channels_held=count_held(connection, now),
+        days_left=tuple((end.channel_id, end.provider, days_left(end.expires_at, now)) for end in ends),
+    )
 
 
 def _ask(connection: Connection) -> Any:
