@@ -9,19 +9,16 @@ of every device exactly once per broadcast.
 
 import asyncio
 import json
-import re
 import time
-from collections import Counter
-from pathlib import Path
 from statistics import median
 from typing import Final
 
-from bench import nginx
+from bench import h2load, nginx
 from bench.figure import Figure, Goal, MeasureError, Peer
 from bench.load import Conversation, post
-from bench.machine import Machine, find_program, folder_on_disk, require
+from bench.machine import Machine, folder_on_disk, require
 from bench.nginx import Nginx
-from bench.processes import children, peak_megabytes, run
+from bench.processes import children, peak_megabytes
 from bench.report import say
 from bench.service import CONTENT, Installation, Organization
 
@@ -30,21 +27,6 @@ DEVICES: Final = 100_000
 ROUNDS: Final = 3
 POLL_SECONDS: Final = 0.02
 MOST_SECONDS: Final = 120.0
-
-_PAYLOAD: Final = {
-    "aps": {"alert": {"title": CONTENT["title"], "body": CONTENT["text"]}, "sound": "default"},
-    "clarion": {"notificationId": "0" * 36, "organizationId": "0" * 36, "screen": "jig", "inputs": {}},
-}
-_HEADERS: Final = {
-    "authorization": f"bearer {'0' * 200}",
-    "apns-topic": "com.example.bench",
-    "apns-push-type": "alert",
-    "apns-priority": "10",
-    "apns-expiration": "1700000000",
-    "apns-collapse-id": "0" * 36,
-    "apns-id": "0" * 36,
-}
-"""What h2load sends: as large as what Clarion sends."""
 
 
 async def measure(machine: Machine) -> list[Figure]:
@@ -61,7 +43,7 @@ async def measure(machine: Machine) -> list[Figure]:
             ours, peer = [], []
             for number in range(ROUNDS):
                 ours.append(await _broadcast(installation, organization, stand_in, addresses))
-                peer.append(await _h2load(machine, folder, stand_in))
+                peer.append(await h2load.pushes_per_second(machine, folder, stand_in.port, DEVICES))
                 say(f"round {number + 1}: ours {ours[-1]:,.0f}/s, h2load {peer[-1]:,.0f}/s")
             memory = {"api": peak_megabytes(api), "worker": peak_megabytes(_worker(api))}
     return [
@@ -88,7 +70,7 @@ async def _broadcast(
     await _until_sent(installation, created["notificationId"].replace("-", ""))
     elapsed = time.perf_counter() - started
     await asyncio.sleep(0.5)  # nginx writes a request's line a moment after its answer
-    _check_paths(stand_in.new_paths(), addresses)
+    stand_in.check_devices(addresses)
     return len(addresses) / elapsed
 
 
@@ -96,33 +78,6 @@ async def _until_sent(installation: Installation, uuid: str) -> None:
     async with asyncio.timeout(MOST_SECONDS):
         while installation.ask("SELECT state FROM notifications WHERE uuid = ?", uuid) != "sent":  # noqa: ASYNC110
             await asyncio.sleep(POLL_SECONDS)
-
-
-def _check_paths(paths: list[str], addresses: list[str]) -> None:
-    """Every device exactly once."""
-    wanted = Counter(f"/3/device/{address}" for address in addresses)
-    found = Counter(paths)
-    if found != wanted:
-        missing, more = (wanted - found).total(), (found - wanted).total()
-        raise MeasureError(
-            f"of {len(addresses)} devices {missing} were not reached; {more} requests too many"
-        )
-
-
-async def _h2load(machine: Machine, folder: Path, stand_in: Nginx) -> float:
-    """Send as many requests with h2load; returns requests per second."""
-    program = find_program("h2load")
-    assert program is not None
-    payload = folder / "payload.json"
-    payload.write_text(json.dumps(_PAYLOAD, separators=(",", ":")))
-    headers = [word for name, value in _HEADERS.items() for word in ("-H", f"{name}: {value}")]
-    url = f"https://localhost:{stand_in.port}/3/device/{'0' * 64}"
-    command = [program, "-c1", "-m128", f"-n{DEVICES}", "-d", str(payload), *headers, url]
-    output = await run(command, core=machine.measured_core, folder=folder, seconds=MOST_SECONDS)
-    rate = re.search(r"([\d.]+) req/s", output)
-    if rate is None or f"{DEVICES} succeeded" not in output:
-        raise MeasureError(f"h2load did not succeed:\n{output}")
-    return float(rate[1])
 
 
 def _worker(api: int) -> int:

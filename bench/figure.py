@@ -18,21 +18,26 @@ class Peer:
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """Either a least ratio of ours to the peer's, or a value that ours must stay below."""
+    """Either a least ratio of ours to the peer's, or a value that ours must reach or stay below."""
 
     least_ratio: float | None = None
     below: float | None = None
+    least: float | None = None
 
     def is_met(self, ours: float, ratio: float | None) -> bool:
         """Whether a figure reaches it."""
         if self.below is not None:
             return ours < self.below
+        if self.least is not None:
+            return ours >= self.least
         return self.least_ratio is None or (ratio is not None and ratio >= self.least_ratio)
 
     def describe(self, unit: str) -> str:
         """Say it in words."""
         if self.below is not None:
             return f"below {self.below:g} {unit}"
+        if self.least is not None:
+            return f"at least {self.least:,g} {unit}"
         return "" if self.least_ratio is None else f"ratio at least {self.least_ratio:g}"
 
 

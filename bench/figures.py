@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from bench import accept, broadcast, hand_off
+from bench import accept, apns_burst, broadcast, hand_off, latency, webpush, wire
 from bench.figure import Figure
 from bench.machine import Machine
 
@@ -11,4 +11,8 @@ FIGURES: Final[dict[str, Callable[[Machine], Awaitable[list[Figure]]]]] = {
     "accept": accept.measure,
     "hand-off": hand_off.measure,
     "broadcast-100k": broadcast.measure,
+    "wire": wire.measure,
+    "apns-100k": apns_burst.measure,
+    "latency-bound": latency.measure,
+    "webpush": webpush.measure,
 }

@@ -16,7 +16,7 @@ from typing import Final
 from bench.figure import MeasureError
 
 _IN_MEMORY: Final = frozenset({"tmpfs", "ramfs"})
-_PACKAGES: Final = {"nginx": "nginx", "h2load": "nghttp2-client"}
+_PACKAGES: Final = {"nginx": "nginx", "h2load": "nghttp2-client", "nghttpd": "nghttp2-server"}
 """Debian's package for each program that a figure may need."""
 
 

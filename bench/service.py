@@ -21,11 +21,16 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from bench.processes import free_port, running
 from clarion.bootstrap import now_ms
-from clarion.model.access import Role, mint_token
+from clarion.model.access import Access, Role, mint_token
+from clarion.model.audience import Audience, Scope
+from clarion.model.notification import Content, Draft
+from clarion.service.publish import Published, PublishRequest, publish
 from clarion.store import channels, devices, directory, tokens
 from clarion.store.database import Database
 from clarion.store.directory import NewMember
+from clarion.store.masterkeys import MasterKeys
 from clarion.store.migrate import migrate
+from clarion.store.sealing import Place
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -52,6 +57,17 @@ class Organization:
     member_ids: list[int]
 
 
+def channel_settings(port: int) -> dict[str, Any]:
+    """An APNs channel whose push service is a stand-in on this machine."""
+    return {
+        "team_id": "BENCH0TEAM",
+        "key_id": "BENCH00KEY",
+        "topic": "com.example.bench",
+        "host": "localhost",
+        "port": port,
+    }
+
+
 class Installation:
     """A folder, a port and a database."""
 
@@ -59,7 +75,8 @@ class Installation:
         self.folder = folder
         self.port = free_port()
         self._ca_file = ca_file
-        self._database = Database(f"sqlite:///{folder / 'clarion.db'}")
+        self.database_url = f"sqlite:///{folder / 'clarion.db'}"
+        self._database = Database(self.database_url)
         migrate(self._database.engine)
 
     @contextmanager
@@ -104,11 +121,13 @@ class Installation:
 
     def add_channel(self, organization: Organization, port: int) -> int:
         """Add an APNs channel whose push service is a stand-in on this machine."""
-        settings = {"team_id": "BENCH0TEAM", "key_id": "BENCH00KEY", "topic": "com.example.bench",
-                    "host": "localhost", "port": port}  # fmt: skip
+        settings = channel_settings(port)
         key = ec.generate_private_key(ec.SECP256R1())
         secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
-        new = channels.NewChannel(uuid4(), "apns", "Stand-in", settings, secret)
+        uuid, keys = uuid4(), MasterKeys(self.folder / "master.key")
+        keyring = self._write(keys.ensure, secrets.token_bytes)
+        sealed = keyring.seal(secret, Place(organization.id, uuid), secrets.token_bytes)
+        new = channels.NewChannel(uuid, "apns", "Stand-in", settings, sealed)
         return self._write(channels.add_channel, organization.id, new, now_ms())
 
     def add_devices(self, organization: Organization, channel_id: int, member_ids: list[int]) -> list[str]:
@@ -120,6 +139,27 @@ class Installation:
         for start in range(0, len(new), PIECE):
             self._write(devices.add_devices, organization.id, new[start : start + PIECE], now_ms())
         return [device.address for device in new]
+
+    # ── Sending ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def publish(self, organization: Organization) -> UUID:
+        """Accept a notification to the whole organization, as the API does; returns its id."""
+        user_id = self._write(directory.find_user, organization.id, organization.emails[0])
+        assert user_id is not None
+        access = Access(
+            organization.id,
+            organization.uuid,
+            REGION,
+            user_id,
+            uuid4(),
+            organization.member_ids[0],
+            Role.ADMIN,
+        )
+        content = Content(CONTENT["text"], CONTENT["title"], CONTENT["screen"])
+        draft = Draft(content, Audience(Scope.ORGANIZATION))
+        [published] = self._write(publish, [PublishRequest(access, draft, uuid4(), now_ms())])
+        assert isinstance(published, Published)
+        return published.notification.uuid
 
     def _write(self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         with self._database.engine.connect().execution_options(writes=True) as connection, connection.begin():
