@@ -15,8 +15,9 @@ from bench.figure import Figure, Goal, MeasureError, Peer
 from bench.load import post, requests_per_second
 from bench.machine import Machine, file_system, folder_on_disk
 from bench.processes import free_port, running
+from bench.pushes import CONTENT
 from bench.report import say
-from bench.service import CONTENT, Installation
+from bench.service import Installation
 
 PEER: Final = Path(__file__).with_name("fastapi_peer.py")
 MEMBERS: Final = 10_000

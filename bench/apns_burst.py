@@ -7,8 +7,8 @@ same size to the same nginx over one connection, and forgets the answers. Fair: 
 other, they take turns. nginx's log must hold the path of every device exactly once per burst, and the database
 as many accepted devices.
 
-`apns-500k-memory` is the most memory that such a process had after a burst of 500,000, which must be at most a
-tenth more than after 100,000.
+`burst-memory` is the most memory that such a process had after a burst of 500,000, which must be at most a tenth
+more than after 100,000. SQLite's page cache, 32 MB, is full before either, since it fills with whatever is read.
 """
 
 import asyncio
@@ -59,7 +59,7 @@ async def measure(machine: Machine) -> list[Figure]:
     require("nginx", "h2load")
     with folder_on_disk() as folder, nginx.serving(machine.measuring_core, folder) as stand_in:
         place = _Place(machine, Installation(folder), stand_in)
-        audience = _seed(place, DEVICES)
+        audience, large = _seed(place, DEVICES), _seed(place, MANY_DEVICES)
         ours, theirs, memory = [], [], []
         for number in range(ROUNDS):
             seconds, megabytes = await _burst(place, audience)
@@ -67,13 +67,13 @@ async def measure(machine: Machine) -> list[Figure]:
             memory.append(megabytes)
             theirs.append(await h2load.pushes_per_second(machine, folder, stand_in.port, DEVICES))
             say(f"round {number + 1}: ours {ours[-1]:,.0f}/s, h2load {theirs[-1]:,.0f}/s")
-        seconds, most = await _burst(place, _seed(place, MANY_DEVICES))
+        seconds, most = await _burst(place, large)
         say(f"{MANY_DEVICES:,} devices: {MANY_DEVICES / seconds:,.0f}/s")
     peer = Peer("h2load", median(theirs))
     goal = Goal(below=round(median(memory) * MOST_GROWTH, 1))
     return [
         Figure("apns-100k", "devices/s", median(ours), Goal(least_ratio=0.5), peer),
-        Figure("apns-500k-memory", "MB", most, goal, Peer("burst of 100,000", median(memory))),
+        Figure("burst-memory", "MB", most, goal, Peer("burst of 100,000", median(memory))),
     ]
 
 

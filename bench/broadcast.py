@@ -19,8 +19,9 @@ from bench.load import Conversation, post
 from bench.machine import Machine, folder_on_disk, require
 from bench.nginx import Nginx
 from bench.processes import children, peak_megabytes
+from bench.pushes import CONTENT
 from bench.report import say
-from bench.service import CONTENT, Installation, Organization
+from bench.service import Installation, Organization
 
 MEMBERS: Final = 80_000
 DEVICES: Final = 100_000

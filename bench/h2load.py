@@ -8,24 +8,7 @@ from typing import Final
 from bench.figure import MeasureError
 from bench.machine import Machine, find_program
 from bench.processes import run
-from bench.service import CONTENT
-
-HEADERS: Final = {
-    "authorization": f"bearer {'0' * 200}",
-    "apns-topic": "com.example.bench",
-    "apns-push-type": "alert",
-    "apns-priority": "10",
-    "apns-expiration": "1700000000",
-    "apns-collapse-id": "0" * 36,
-    "apns-id": "0" * 36,
-}
-"""As large as those that Clarion sends to Apple."""
-
-PAYLOAD: Final = {
-    "aps": {"alert": {"title": CONTENT["title"], "body": CONTENT["text"]}, "sound": "default"},
-    "clarion": {"notificationId": "0" * 36, "organizationId": "0" * 36, "screen": "jig", "inputs": {}},
-}
-"""As large as what Clarion sends for `CONTENT`."""
+from bench.pushes import HEADERS, PAYLOAD
 
 STREAMS: Final = 128
 MOST_SECONDS: Final = 120.0

@@ -16,8 +16,9 @@ from bench.figure import Figure, Goal, Peer
 from bench.load import Conversation, post
 from bench.machine import Machine, folder_on_disk
 from bench.phone_service import PhoneService
+from bench.pushes import CONTENT
 from bench.report import say
-from bench.service import CONTENT, Installation
+from bench.service import Installation
 
 SENDS: Final = 100
 WARM_UP: Final = 10

@@ -15,10 +15,10 @@ from typing import Final
 import uvloop
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy import Connection, text
 
 from bench.processes import peak_megabytes
-from bench.service import channel_settings
-from clarion.bootstrap import now_ms
+from bench.pushes import channel_settings
 from clarion.http2 import client_tls
 from clarion.providers import Surroundings, make_provider
 from clarion.service.lane import Lane, LaneContext
@@ -26,6 +26,11 @@ from clarion.store.database import Database
 from clarion.telemetry import Metrics
 
 OWNER: Final = "benchmark"
+
+
+def now_ms() -> int:
+    """Milliseconds since the epoch."""
+    return time.time_ns() // 1_000_000
 
 
 async def drain(url: str, channel_id: int, port: int, ca_file: str) -> float:
@@ -36,6 +41,7 @@ async def drain(url: str, channel_id: int, port: int, ca_file: str) -> float:
     provider = make_provider("apns", channel_settings(port), secret, around)
     database = Database(url)
     lane = Lane(channel_id, "apns", provider, LaneContext(database, OWNER, now_ms, random, Metrics()))
+    await database.read(_fill_cache)
     if obstacle := await provider.connect():
         sys.exit(obstacle.reason)
     gc.collect()
@@ -47,6 +53,11 @@ async def drain(url: str, channel_id: int, port: int, ca_file: str) -> float:
     await lane.close()
     database.close()
     return elapsed
+
+
+def _fill_cache(connection: Connection) -> None:
+    """Read more than SQLite's page cache holds."""
+    connection.execute(text("SELECT sum(length(address)) FROM devices")).all()
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from bench.processes import free_port, running
+from bench.pushes import CONTENT, channel_settings
 from clarion.bootstrap import now_ms
 from clarion.model.access import Access, Role, mint_token
 from clarion.model.audience import Audience, Scope
@@ -39,11 +40,6 @@ PIECE: Final = 1_000
 """Rows per transaction when seeding, as the store asks for."""
 
 REGION: Final = "us-east-1"
-CONTENT: Final = {
-    "title": "Approved",
-    "text": "Your overtime for this month has been approved",
-    "screen": "jig",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +51,6 @@ class Organization:
     token: str
     emails: list[str]
     member_ids: list[int]
-
-
-def channel_settings(port: int) -> dict[str, Any]:
-    """An APNs channel whose push service is a stand-in on this machine."""
-    return {
-        "team_id": "BENCH0TEAM",
-        "key_id": "BENCH00KEY",
-        "topic": "com.example.bench",
-        "host": "localhost",
-        "port": port,
-    }
 
 
 class Installation:

@@ -11,7 +11,7 @@ from typing import Final
 
 import uvloop
 
-from bench.h2load import HEADERS
+from bench.pushes import HEADERS
 from clarion.http2 import Answer, Hole, Pool, PoolLimits, Template, client_tls, literal
 
 OK: Final = Answer(200, (), b"")

@@ -1,6 +1,7 @@
 """What Apple is sent: the payload and the headers."""
 
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from clarion.model.delivery import PushKind
 from clarion.model.notification import Content, Interruption, Options, Priority
-from clarion.model.push import Push
+from clarion.model.push import Banner, Push
 from clarion.providers.apns_payload import MOST_OCTETS, encode_headers, encode_payload
 from clarion.providers.payload import collapse_id
 from tests.providers.apple import NOTIFICATION, ORGANIZATION, SOLUTION, TOPIC, push
@@ -168,7 +169,13 @@ def test_a_badge_of_zero_is_sent_because_it_clears() -> None:
 
 def test_a_withdrawal_is_silent_and_names_the_notification() -> None:
     payload = json.loads(encode_payload(push(Content("secret"), kind=PushKind.WITHDRAWAL)))
-    assert payload == {"aps": {"content-available": 1}, "clarion": {"withdraw": str(NOTIFICATION)}}
+    assert payload == {"aps": {"content-available": 1}, "clarion": {"withdraw": [str(NOTIFICATION)]}}
+
+
+def test_a_withdrawal_takes_further_banners_along() -> None:
+    one = replace(push(kind=PushKind.WITHDRAWAL), also=(Banner(UUID(int=7), "offer"),))
+    told = json.loads(encode_payload(one))["clarion"]
+    assert told == {"withdraw": [str(NOTIFICATION), str(UUID(int=7))]}
 
 
 # ── The headers ─────────────────────────────────────────────────────────────────────────────────────────────

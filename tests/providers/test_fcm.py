@@ -137,7 +137,7 @@ async def test_a_withdrawal_is_data_alone(fcm: Fcm, google: Google, clock: Clock
     one = push(clock, kind=PushKind.WITHDRAWAL)
     assert await fcm.send(one, parcels(1)) == [ACCEPTED]
     [ask] = google.messages
-    assert ask.message["data"]["withdraw"] == str(one.notification)
+    assert ask.message["data"]["withdraw"] == f'["{one.notification}"]'
     assert "notification" not in ask.message
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from clarion.model.delivery import PushKind
 from clarion.model.notification import Content, Interruption, Options, Priority
-from clarion.model.push import InvalidAddress, Push
+from clarion.model.push import Banner, InvalidAddress, Push
 from clarion.providers import check_address
 from clarion.providers.fcm_payload import (
     MOST_OCTETS,
@@ -199,10 +199,20 @@ def test_a_collapse_key_is_a_topic_of_web_push_where_it_fits_and_its_digest_wher
     assert made.isascii()
 
 
+def test_a_withdrawal_takes_further_banners_along_each_with_its_tag() -> None:
+    others = tuple(Banner(UUID(int=number), "k" * 64 if number & 1 else None) for number in range(1, 25))
+    one = replace(push(), kind=PushKind.WITHDRAWAL, also=others)
+    data = json.loads(encode_message(one, NOW))["data"]
+    names, tags = json.loads(data["withdraw"]), json.loads(data["tags"])
+    assert names == [str(NOTIFICATION), *(str(banner.notification) for banner in others)]
+    assert tags[1:3] == ["k" * 64, str(UUID(int=2))]
+    assert sum(len(key) + len(value) for key, value in data.items()) < 4_096
+
+
 def test_a_withdrawal_is_data_alone_with_the_tag_that_the_banner_has() -> None:
     options = Options(collapse_key="offer-1", ttl_seconds=0)
     assert message(Content("secret"), kind=PushKind.WITHDRAWAL, options=options) == {
-        "data": {"withdraw": str(NOTIFICATION), "tag": "offer-1"},
+        "data": {"withdraw": f'["{NOTIFICATION}"]', "tags": '["offer-1"]'},
         "android": {"priority": "NORMAL", "ttl": "60s"},
         "apns": {
             "headers": {

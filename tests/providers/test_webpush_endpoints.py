@@ -220,7 +220,7 @@ async def test_one_private_address_among_public_ones_is_enough() -> None:
         await answer_of(["8.8.8.8", "10.0.0.1"])
 
 
-@pytest.mark.parametrize("name", ["push.example.com", "push.example.com:8443"])
+@pytest.mark.parametrize("name", ["push.example.com", "push.example.com:8443", "Push.Example.COM"])
 async def test_a_trusted_host_may_be_anywhere(name: str) -> None:
     assert await answer_of(["10.0.0.1"], [name], 8443) == ["10.0.0.1"]
 

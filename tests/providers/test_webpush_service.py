@@ -262,7 +262,7 @@ async def test_a_service_that_is_away_delays_its_own_devices_alone(world: World)
     outcomes = await world.provider().send(PUSH, sent)
     assert outcomes[0::3] == [ACCEPTED] * 40
     assert {trouble(outcome) for outcome in outcomes[1::3]} == {("status 503", None)}
-    assert len(away.asked) == 1
+    assert len(away.asked) == 2
     assert len({trouble(outcome) for outcome in outcomes[2::3]}) == 1
 
 
@@ -277,7 +277,7 @@ async def test_a_service_is_left_alone_for_as_long_as_it_asks(world: World) -> N
     assert {trouble(outcome) for outcome in await provider.send(PUSH, page(service, 2))} == {
         ("status 503", 1.0)
     }
-    assert len(service.asked) == 1
+    assert len(service.asked) == 2
     said[0] = Said(201)
     world.clock.move(seconds=1)
     assert await provider.send(PUSH, page(service, 50)) == [ACCEPTED] * 50
@@ -286,14 +286,33 @@ async def test_a_service_is_left_alone_for_as_long_as_it_asks(world: World) -> N
 async def test_each_failure_doubles_the_rest_up_to_five_minutes(world: World) -> None:
     service = await world.service(always(500))
     provider = world.provider()
+    asked = 2
     for rest in [1, 2, 4, 8, 16, 32, 64, 128, 256, 300, 300]:
-        asked = len(service.asked)
         await provider.send(PUSH, page(service, 3))
-        assert len(service.asked) == asked + 1
+        assert len(service.asked) == asked
         world.clock.move(milliseconds=rest * 1000 - 1)
         await provider.send(PUSH, page(service, 3))
-        assert len(service.asked) == asked + 1
+        assert len(service.asked) == asked
         world.clock.move(milliseconds=1)
+        asked += 1
+    assert len({asked.path for asked in service.asked}) == 3
+
+
+async def test_one_odd_device_does_not_stand_for_all(world: World) -> None:
+    """It goes ahead of the others, and its fault is not theirs; alone with its service it is left alone in time."""
+    service = await world.service(lambda asked: Said(500 if asked.path.endswith("/0") else 201))
+    provider = world.provider()
+    for _ in range(3):
+        first, *others = await provider.send(PUSH, page(service, 20))
+        assert trouble(first) == ("status 500", None)
+        assert others == [ACCEPTED] * 19
+    for _ in range(5):
+        await provider.send(PUSH, page(service, 1))
+        world.clock.move(seconds=0.5)
+    world.clock.move(seconds=300)
+    assert await provider.send(PUSH, page(service, 20)[::-1]) == [ACCEPTED] * 19 + [first]
+    world.clock.move(seconds=300)
+    assert await provider.send(PUSH, page(service, 20)) == [first] + [ACCEPTED] * 19
 
 
 async def test_one_device_that_is_too_fast_waits_alone(world: World) -> None:
@@ -333,7 +352,7 @@ async def test_nobody_waits_while_a_troubled_service_is_asked_again(world: World
 
     service = await world.service(answering)
     provider = world.provider()
-    await provider.send(PUSH, page(service, 1))
+    await provider.send(PUSH, page(service, 2))
     world.clock.move(seconds=10)
     said[0] = None
     asking = asyncio.create_task(provider.send(PUSH, page(service, 1)))
@@ -341,7 +360,7 @@ async def test_nobody_waits_while_a_troubled_service_is_asked_again(world: World
     assert {trouble(outcome) for outcome in await provider.send(PUSH, page(service, 50))} == {
         ("status 503", None)
     }
-    assert len(service.asked) == 2
+    assert len(service.asked) == 3
     await provider.close()
     [outcome] = await asking
     assert isinstance(outcome, Unknown)

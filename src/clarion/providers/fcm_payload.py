@@ -16,7 +16,14 @@ from clarion.model.delivery import PushKind
 from clarion.model.notification import Interruption, Options, Priority
 from clarion.model.push import InvalidAddress, Push
 from clarion.providers.apns_payload import aps_options
-from clarion.providers.payload import collapse_id, fit, to_json, withdrawal_object
+from clarion.providers.payload import (
+    collapse_id,
+    collapse_id_of,
+    fit,
+    to_json,
+    withdrawal_object,
+    withdrawn,
+)
 
 MOST_OCTETS: Final = 4096
 """A payload's limit, keys and values; `_most_given` says how it is counted."""
@@ -150,10 +157,11 @@ def _android_notification(options: Options, collapse: str) -> dict[str, Any]:
 
 
 def _withdrawal(push: Push, now: int) -> dict[str, Any]:
-    """Data alone, which wakes the app; on Android it needs the tag to take the banner away."""
+    """Data alone, which wakes the app; on Android it needs the tags to take the banners away."""
     ttl = ttl_seconds(push, now)
+    told = {**withdrawal_object(push), "tags": [collapse_id_of(banner) for banner in withdrawn(push)]}
     return {
-        "data": {**withdrawal_object(push), "tag": collapse_id(push)},
+        "data": {key: to_json(value).decode() for key, value in told.items()},
         "android": {"priority": "NORMAL", "ttl": f"{ttl}s"},
         "apns": {
             "headers": {

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Any, Final
 
-from clarion.model.push import Push
+from clarion.model.push import Banner, Push
 
 MOST_COLLAPSE_OCTETS: Final = 64
 
@@ -31,16 +31,26 @@ def app_object(push: Push) -> dict[str, Any]:
     }
 
 
+def withdrawn(push: Push) -> list[Banner]:
+    """The banners that a withdrawal takes away."""
+    return [Banner(push.notification, push.options.collapse_key), *push.also]
+
+
 def withdrawal_object(push: Push) -> dict[str, Any]:
-    """What tells an app to take a notification's banner away."""
-    return {"withdraw": str(push.notification)}
+    """What tells an app to take banners away."""
+    return {"withdraw": [str(banner.notification) for banner in withdrawn(push)]}
 
 
 def collapse_id(push: Push) -> str:
+    """Under what a push stands on the screen."""
+    return collapse_id_of(Banner(push.notification, push.options.collapse_key))
+
+
+def collapse_id_of(banner: Banner) -> str:
     """At most 64 octets of ASCII: the sender's key where it fits, its digest where not, else the notification."""
-    key = push.options.collapse_key
+    key = banner.collapse_key
     if key is None:
-        return str(push.notification)
+        return str(banner.notification)
     fits = len(key) <= MOST_COLLAPSE_OCTETS and re.fullmatch(r"[!-~]+", key)
     return key if fits else sha256(key.encode()).hexdigest()
 

@@ -152,7 +152,8 @@ def make_resolver(origin: Origin, trusted_hosts: Collection[str], resolve: Resol
 
     Trusted hosts, by `host` or `host:port`, may be anywhere.
     """
-    is_trusted = bool({origin.host, f"{origin.host}:{origin.port}"} & set(trusted_hosts))
+    names = {origin.host, f"{origin.host}:{origin.port}"}
+    is_trusted = not names.isdisjoint(name.lower() for name in trusted_hosts)
 
     async def checked(host: str, port: int) -> Sequence[str]:
         addresses = await resolve(host, port)
