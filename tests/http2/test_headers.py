@@ -50,7 +50,7 @@ def test_a_template_and_its_hole_make_one_block_without_any_table() -> None:
             ("authorization", "bearer x"),
         ],
     )
-    block = template.block_start + literal(b":path", b"/a") + template.block_end
+    block = template.plain[0] + literal(b":path", b"/a") + template.plain[1]
     assert decode(block) == [
         (b":method", b"POST"),
         (b":scheme", b"https"),
@@ -64,9 +64,10 @@ def test_a_template_and_its_hole_make_one_block_without_any_table() -> None:
 
 def test_a_secret_is_marked_as_never_to_be_indexed() -> None:
     template = Template(method="POST", authority="a", headers=[("authorization", "bearer x"), ("ttl", "60")])
-    secret, plain = Decoder().decode(template.block_end, raw=True)
-    assert isinstance(secret, NeverIndexedHeaderTuple)
-    assert not isinstance(plain, NeverIndexedHeaderTuple)
+    for _, end in (template.plain, template.teaching):
+        secret, plain = Decoder().decode(end, raw=True)
+        assert isinstance(secret, NeverIndexedHeaderTuple)
+        assert not isinstance(plain, NeverIndexedHeaderTuple)
 
 
 @pytest.mark.parametrize("name", [":path", "Content-Type", "connection", "host", "transfer-encoding", "te"])

@@ -27,9 +27,10 @@ def test_requests_that_fit_leave_as_headers_and_data_side_by_side() -> None:
     wire.burst(holes(2, b"abc"))
     first, second, third, fourth = wire.sent()
     assert (first.kind, first.flags, first.stream_id) == (f.HEADERS, f.END_HEADERS, 1)
-    assert dict(Decoder().decode(first.payload, raw=True))[b":path"] == b"/0"
+    decoder = Decoder()
+    assert dict(decoder.decode(first.payload, raw=True))[b":path"] == b"/0"
     assert second == Frame(f.DATA, f.END_STREAM, 1, b'{"to":"abc"}')
-    assert dict(Decoder().decode(third.payload, raw=True))[b":path"] == b"/1"
+    assert dict(decoder.decode(third.payload, raw=True))[b":path"] == b"/1"
     assert fourth.stream_id == 3
 
 

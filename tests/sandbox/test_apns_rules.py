@@ -256,10 +256,10 @@ def test_a_text_is_the_body_and_a_key_for_translation_is_shown_as_it_is(registry
 
 
 def test_a_withdrawal_is_read_only_from_a_background_push(registry: Registry) -> None:
-    payload = {"aps": {"content-available": 1}, "clarion": {"withdraw": "n-1"}}
+    payload = {"aps": {"content-available": 1}, "clarion": {"withdraw": ["n-1"]}}
     quiet = accepted(registry, payload, apns_push_type="background", apns_priority="5")
-    assert (quiet.withdraw, quiet.alert, quiet.advice) == ("n-1", None, "")
-    assert accepted(registry, payload).withdraw is None
+    assert (quiet.withdraw, quiet.alert, quiet.advice) == (("n-1",), None, "")
+    assert accepted(registry, payload).withdraw == ()
 
 
 @pytest.mark.parametrize(

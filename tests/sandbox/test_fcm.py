@@ -104,7 +104,7 @@ async def test_the_same_tag_replaces_the_banner_and_data_withdraws_it(
     for _ in range(2):
         await send(client, access_token)
     assert len((await phone(page))["banners"]) == 1
-    await send(client, access_token, data={"withdraw": "n-1"})
+    await send(client, access_token, data={"withdraw": '["n-1"]'})
     assert (await phone(page))["banners"] == []
 
 

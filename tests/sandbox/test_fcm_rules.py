@@ -311,8 +311,13 @@ def test_data_is_read_as_the_app_reads_it(project: Project, registry: Registry) 
 
 
 def test_data_alone_shows_nothing_and_may_withdraw(project: Project, registry: Registry) -> None:
-    push = accepted(project, registry, data={"withdraw": "n-1"})
-    assert (push.push_type, push.alert, push.withdraw, push.advice) == ("data", None, "n-1", "")
+    push = accepted(project, registry, data={"withdraw": '["n-1", 2]'})
+    assert (push.push_type, push.alert, push.withdraw, push.advice) == ("data", None, ("n-1",), "")
+
+
+@pytest.mark.parametrize("odd", ["n-1", "{}", "[", "[" * 1_000])
+def test_what_names_no_banners_withdraws_nothing(project: Project, registry: Registry, odd: str) -> None:
+    assert accepted(project, registry, data={"withdraw": odd}).withdraw == ()
 
 
 def test_what_waits_for_a_device_that_is_away(project: Project, registry: Registry) -> None:

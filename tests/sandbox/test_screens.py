@@ -53,7 +53,12 @@ def test_a_screen_holds_thirty_banners() -> None:
 
 
 def test_a_withdrawal_removes_that_notification_alone() -> None:
-    screen = shown(push(1), push(2), push(3, alert=None, withdraw="n-1"))
+    screen = shown(push(1), push(2), push(3, alert=None, withdraw=("n-1",)))
+    assert ids(screen) == ["id-2"]
+
+
+def test_a_withdrawal_may_name_several() -> None:
+    screen = shown(push(1), push(2), push(3), push(4, alert=None, withdraw=("n-1", "n-3")))
     assert ids(screen) == ["id-2"]
 
 
@@ -135,12 +140,12 @@ def test_a_hundred_wait_at_most() -> None:
 
 
 def test_a_withdrawal_waits_too() -> None:
-    screen = away(push(1), push(2, alert=None, withdraw="n-1"))
+    screen = away(push(1), push(2, alert=None, withdraw=("n-1",)))
     assert ids(screens.come_back(screen, 20 * MS)) == ["id-0"]
 
 
 def test_what_waits_is_stored_and_counted() -> None:
-    screen = away(push(1, expires_at=99.0), push(2, alert=None, withdraw="n-1"))
+    screen = away(push(1, expires_at=99.0), push(2, alert=None, withdraw=("n-1",)))
     assert screens.from_json(screens.to_json(screen)) == screen
     assert (screens.to_page(screen)["away"], screens.to_page(screen)["waiting"]) == (True, 2)
 

@@ -73,7 +73,7 @@ async def test_a_withdrawal_takes_the_banner_away(
     client: Client, page: httpx.AsyncClient, provider_token: str
 ) -> None:
     await client.push(provider_token, payload=PROMOTION)
-    payload = {"aps": {"content-available": 1}, "clarion": {"withdraw": "n-1"}}
+    payload = {"aps": {"content-available": 1}, "clarion": {"withdraw": ["n-1"]}}
     await client.push(provider_token, payload=payload, apns_push_type="background", apns_priority="5")
     assert await banner_ids(page) == []
 

@@ -1,14 +1,14 @@
 """Header fields as octets (RFC 7541): templates of requests, and the reading of answers.
 
 A request is a `Template`, encoded once by the `hpack` library, with one hole in its header block and one in
-its body. Nothing here ever enters a dynamic table, so a block means the same on every connection and can be
-kept for ever.
+its body. What all requests of a template share, the peer may be asked to remember in its dynamic table (RFC 7541
+§2.3.2), from the first request on: all others then name it by a few octets. What is in the hole never enters a table.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from hpack import Decoder, Encoder, HPACKError
 from hpack.table import HeaderTable
@@ -24,6 +24,10 @@ Fields = tuple[tuple[bytes, bytes], ...]
 
 PATH: Final = b"\x04"
 """The first octet of a `:path` literal, hence of every hole."""
+
+FIRST_DYNAMIC: Final = 62
+ENTRY_OCTETS: Final = 32
+"""What an entry of a table costs beside name and value (RFC 7541 §4.1)."""
 
 NEVER_INDEXED: Final = frozenset({"authorization", "proxy-authorization", "cookie"})
 HOP_BY_HOP: Final = frozenset(
@@ -72,18 +76,33 @@ def _integer(number: int, mask: int) -> bytes:
     return bytes(octets)
 
 
-def _constant(name: str, value: str) -> bytes:
-    """Encode a field without touching any table: an index where the static table has it, else a literal.
+class _Field(NamedTuple):
+    """A constant field: as it is right anywhere, as the peer is asked to remember it, and what that costs its table."""
 
-    `hpack` leaves its table alone only for fields that are never to be indexed (first octet 0x1_). For fields
-    that are no secret that is too strong a word, so it is taken back to "without indexing" (0x0_).
-    """
+    plain: bytes
+    teaching: bytes
+    table_octets: int
+
+
+def _constant(name: str, value: str) -> _Field:
+    """Encode a field that all requests of a template share; a secret is never to be remembered by anybody."""
     if _find_bad_octet(value.encode()):
         raise ValueError(f"the value of {name!r} holds an octet that a header field must not hold")
+    if name not in NEVER_INDEXED:
+        return _encode(name, value)
     octets = Encoder().encode([(name, value, True)])
-    if octets[0] & 0x80 or name in NEVER_INDEXED:
-        return octets
-    return bytes((octets[0] & 0x0F,)) + octets[1:]
+    return _Field(octets, octets, 0)
+
+
+@lru_cache(maxsize=256)
+def _encode(name: str, value: str) -> _Field:
+    """An index where the static table has the field, else a literal. What `hpack` makes with an empty table is to be
+    remembered (first octet 0x40 and an index of the static table, RFC 7541 §6.2.1); the plain one is not (§6.2.2)."""
+    octets = Encoder().encode([(name, value)])
+    if octets[0] & 0x80:
+        return _Field(octets, octets, 0)
+    plain = _integer(octets[0] & 0x3F, 0x0F) + octets[1:]
+    return _Field(plain, octets, len(name.encode()) + len(value.encode()) + ENTRY_OCTETS)
 
 
 class Template:
@@ -93,9 +112,15 @@ class Template:
     the hole's piece between the two of `body`. Unless `keep_success` is set, a 200 (and a 201) is answered by
     a shared constant without headers or body, which is what makes it fast. Immutable; may be used on any
     connection.
+
+    `plain` are the two parts of the block around the hole as they are right anywhere. `teaching` asks the peer to
+    remember them, which takes `table_octets` of its table; `short` refers to what it remembers, as long as nothing
+    else was taught after that.
     """
 
-    __slots__ = ("asks_for_head", "block_end", "block_start", "body_end", "body_start", "keep_success")
+    __slots__ = (
+        "asks_for_head", "body_end", "body_start", "keep_success", "plain", "short", "table_octets", "teaching",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -110,11 +135,29 @@ class Template:
             if name.startswith(":") or name in HOP_BY_HOP or not _name_is_good(name.encode()):
                 raise ValueError(f"{name!r} cannot be a header of an HTTP/2 request")
         pseudo = ((":method", method), (":scheme", "https"), (":authority", authority))
-        self.block_start = b"".join(_constant(name, value) for name, value in pseudo)
-        self.block_end = b"".join(_constant(name, value) for name, value in headers)
+        starts = [_constant(name, value) for name, value in pseudo]
+        ends = [_constant(name, value) for name, value in headers]
+        self.plain = _both(starts, ends, lambda field: field.plain)
+        self.teaching = _both(starts, ends, lambda field: field.teaching)
+        self.table_octets = sum(field.table_octets for field in starts + ends)
+        newest = FIRST_DYNAMIC - 1 + sum(field.table_octets > 0 for field in starts + ends)
+        indices = iter(range(newest, 0, -1))
+        self.short = _both(starts, ends, lambda field: _reference(field, indices))
         self.body_start, self.body_end = body
         self.keep_success = keep_success
         self.asks_for_head = method == "HEAD"
+
+
+def _both(starts: list[_Field], ends: list[_Field], spell: Callable[[_Field], bytes]) -> tuple[bytes, bytes]:
+    return b"".join(map(spell, starts)), b"".join(map(spell, ends))
+
+
+def _reference(field: _Field, indices: Iterator[int]) -> bytes:
+    """A field by its place in the table, where the newest entry is the first (RFC 7541 §2.3.3, §6.1)."""
+    if not field.table_octets:
+        return field.plain
+    first, *rest = _integer(next(indices), 0x7F)
+    return bytes((first | 0x80, *rest))
 
 
 class BlockReader:

@@ -14,6 +14,7 @@ from clarion.http2.backlog import Backlog, Burst, Span
 from clarion.http2.errors import PeerError
 from clarion.http2.exchanges import Exchange, Lot, Streams
 from clarion.http2.frames import DATA, END_HEADERS, END_STREAM, HEADERS, Code
+from clarion.http2.headers import Template
 from clarion.http2.limits import Limits
 from clarion.http2.results import Unknown
 
@@ -41,6 +42,8 @@ class Sender:
         self._max_frame = frames.DEFAULT_FRAME
         self._max_streams = limits.max_streams
         self._size_update = b""
+        self._table_octets = frames.DEFAULT_TABLE
+        self._taught: Template | None = None
 
     @property
     def exhausted(self) -> bool:
@@ -76,10 +79,11 @@ class Sender:
         self._max_frame = octets
 
     def set_table_size(self, octets: int) -> None:
-        """Follow HEADER_TABLE_SIZE: we use no table, yet a decoder whose table shrinks waits to be told so at the
-        beginning of the next block (RFC 7541 §4.2)."""
+        """Follow HEADER_TABLE_SIZE: we use as much as every peer has unless it says otherwise, or nothing. A decoder
+        whose table shrinks waits to be told so at the beginning of the next block (RFC 7541 §4.2)."""
         if octets < frames.DEFAULT_TABLE:
             self._size_update = EMPTY_TABLE
+            self._table_octets, self._taught = 0, None
 
     def set_stream_window(self, octets: int) -> None:
         """Follow INITIAL_WINDOW_SIZE, which changes the windows in use as well and may leave them below
@@ -133,7 +137,7 @@ class Sender:
     def _open_easy(self, span: Span, room: int, now: float, parts: list[bytes | memoryview]) -> int:
         """Send up to `room` requests, as long as each fits at once; return how many."""
         template = span.burst.template
-        block_start, block_end = template.block_start, template.block_end
+        (block_start, block_end), teaches = self._spelling(template)
         body_start, body_end = template.body_start, template.body_end
         block_fixed, body_fixed = len(block_start) + len(block_end), len(body_start) + len(body_end)
         max_frame, max_body = self._max_frame, min(self._max_frame, self._stream_window)
@@ -141,7 +145,9 @@ class Sender:
         stop = SLICE_OCTETS
         window = before = self._connection_window
         stream_id = first = self.next_id
-        for fields, middle in span.burst.holes[span.start : min(span.start + room, span.stop)]:
+        for fields, middle in span.burst.holes[
+            span.start : min(span.start + (1 if teaches else room), span.stop)
+        ]:
             block = block_fixed + len(fields)
             body = body_fixed + len(middle)
             if body > window or body > max_body or block > max_frame or not body:
@@ -159,7 +165,17 @@ class Sender:
             lot = Lot.next_of(span, first, now + self._limits.deadline_seconds)
             self._streams.open.update(dict.fromkeys(range(first, stream_id, 2), lot))
             self._connection_window, self.next_id = window, stream_id
+            if teaches:
+                self._taught = template
         return sent
+
+    def _spelling(self, template: Template) -> tuple[tuple[bytes, bytes], bool]:
+        """How the next block spells what is constant, and whether it is the one that the peer learns from."""
+        if template is self._taught:
+            return template.short, False
+        if template.table_octets <= self._table_octets:
+            return template.teaching, True
+        return template.plain, False
 
     def _open_hard(self, span: Span, now: float, parts: list[bytes | memoryview]) -> int:
         """Send the next request whatever its size, its body as far as the windows allow; return how many were
@@ -169,7 +185,7 @@ class Sender:
         body = template.body_start + middle + template.body_end
         if body and self._connection_window <= 0:
             return 0
-        block = self._size_update + template.block_start + fields + template.block_end
+        block = self._size_update + template.plain[0] + fields + template.plain[1]
         self._size_update = b""
         stream_id = self.next_id
         lot = self._streams.open[stream_id] = Lot.next_of(

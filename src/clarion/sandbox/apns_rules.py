@@ -228,7 +228,6 @@ def _push(request: Request, payload: dict[str, Any]) -> Push:
     push_type = _header(request, "apns-push-type") or _kind(aps)
     alert = _alert(aps.get("alert")) if push_type == "alert" else None
     badge = aps.get("badge")
-    withdraw = app.get("withdraw")
     return Push(
         provider="apns",
         token=request.path[len(PATH) :].lower(),
@@ -238,12 +237,16 @@ def _push(request: Request, payload: dict[str, Any]) -> Push:
         collapse_id=_header(request, "apns-collapse-id"),
         alert=alert,
         badge=badge if type(badge) is int and push_type == "alert" else None,
-        withdraw=withdraw if isinstance(withdraw, str) and push_type == "background" else None,
+        withdraw=_names(app.get("withdraw")) if push_type == "background" else (),
         app=app,
         advice="; ".join(_advice(push_type, aps, alert)),
         waits_as="",  # Apple keeps one push per device and app
         expires_at=_expires_at(request),
     )
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list) else ()
 
 
 def _expires_at(request: Request) -> float | None:

@@ -196,7 +196,7 @@ def _push(message: dict[str, Any], project: Project, registry: Registry, now: fl
         collapse_id=shown.get("tag"),
         alert=_alert(shown),
         badge=shown.get("notification_count"),
-        withdraw=None if shown else data.get("withdraw"),
+        withdraw=() if shown else _names(data.get("withdraw", "[]")),
         app=app,
         advice="; ".join([*wrong, *_advice(message, shown, data, package)]),
         # Notifications are always collapsible, under the app's name; data is where it has a key.
@@ -218,6 +218,15 @@ def _app(data: dict[str, str]) -> tuple[dict[str, Any], list[str]]:
     return app, [] if isinstance(inputs, dict) else [
         "data.inputs is no JSON object: the screen opens without"
     ]
+
+
+def _names(text: str) -> tuple[str, ...]:
+    """What the app reads from a list, which is JSON in a string; nothing where there is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return ()
+    return tuple(name for name in value if isinstance(name, str)) if isinstance(value, list) else ()
 
 
 def _alert(shown: dict[str, Any]) -> Alert | None:

@@ -25,8 +25,8 @@ class Alert:
 class Push:
     """An accepted push; `alert` is None when nothing appears on the screen.
 
-    `token` is the address as the registry's index spells it. `withdraw` is the notification whose banner the
-    app removes when it is woken by this push.
+    `token` is the address as the registry's index spells it. `withdraw` names the notifications whose banners
+    the app removes when it is woken by this push.
     """
 
     provider: Provider
@@ -38,7 +38,7 @@ class Push:
     """A banner with the same one is replaced."""
     alert: Alert | None = None
     badge: int | None = None
-    withdraw: str | None = None
+    withdraw: tuple[str, ...] = ()
     app: Mapping[str, Any] = field(default_factory=dict)
     """What the push says to the app: the `clarion` object."""
     advice: str = ""

@@ -5,7 +5,7 @@ Frozen values and pure functions; `stage.py` keeps the current one per phone. No
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -53,7 +53,7 @@ def show(screen: Screen, push: Push, at: int) -> Screen:
     """Show an accepted push: its banner, its badge, or the withdrawal that it brings; or keep it for later."""
     if screen.away:
         return _keep(screen, push, at)
-    if push.withdraw is not None:
+    if push.withdraw:
         return withdraw(screen, push.withdraw)
     badge = screen.badge if push.badge is None else push.badge
     if push.alert is None:
@@ -90,9 +90,9 @@ def come_back(screen: Screen, at: int) -> Screen:
     return screen
 
 
-def withdraw(screen: Screen, notification_id: str) -> Screen:
-    """Remove the banners of a notification."""
-    kept = tuple(b for b in screen.banners if b.app.get("notificationId") != notification_id)
+def withdraw(screen: Screen, notification_ids: Collection[str]) -> Screen:
+    """Remove the banners of some notifications."""
+    kept = tuple(b for b in screen.banners if b.app.get("notificationId") not in notification_ids)
     return screen if kept == screen.banners else replace(screen, banners=kept, badge=None)
 
 
@@ -155,7 +155,7 @@ def from_json(content: Mapping[str, Any]) -> Screen:
 
 def _push_from_json(entry: Mapping[str, Any]) -> Push:
     alert = entry["alert"]
-    return Push(**{**entry, "alert": Alert(**alert) if alert else None})
+    return Push(**{**entry, "alert": Alert(**alert) if alert else None, "withdraw": tuple(entry["withdraw"])})
 
 
 def _banner_to_json(banner: Banner, *, brief: bool = False) -> dict[str, Any]:

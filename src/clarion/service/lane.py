@@ -17,7 +17,7 @@ from sqlalchemy import Connection
 from clarion.model.delivery import PushKind, pack_push_id
 from clarion.model.moment import to_rfc3339
 from clarion.model.notification import DEFAULT_TTL_SECONDS
-from clarion.model.outcome import Accepted, Gone, Misconfigured, Outcome, Unavailable, Unknown
+from clarion.model.outcome import ACCEPTED, Accepted, Gone, Misconfigured, Outcome, Unavailable, Unknown
 from clarion.model.push import Parcel, Provider, Push
 from clarion.service.judgement import Rest, find_doubt, find_obstacle, is_doubt, rest_for
 from clarion.service.push import (
@@ -34,6 +34,7 @@ from clarion.service.push import (
     decide,
     settle,
 )
+from clarion.service.withdrawals import send_withdrawals
 from clarion.store import channels, deliveries, notifications, runs
 from clarion.store.database import Database
 from clarion.store.notifications import Sending
@@ -154,12 +155,21 @@ class Lane:
                 await self._send(claimed)
             elif self._open:
                 await self._settle_or_wake()
-            else:
+            elif not await self._withdraw():
                 return
         while self._open:
             await self._settle_some()
         if self._rest is not None:
             await self._take_rest(self._rest)
+
+    async def _withdraw(self) -> bool:
+        """Take away banners that their members dealt with elsewhere, now that no push waits; whether there were any."""
+        answers = await send_withdrawals(
+            self._context.database, self._channel_id, self._offer_parcels, self._context.clock
+        )
+        if obstacle := find_obstacle(answers):
+            self._rest = self._rest_for(obstacle)
+        return bool(answers)
 
     async def _let_expire(self) -> None:
         """End what has outlived its time; nothing of it is offered, so the service need not be there."""
@@ -206,7 +216,8 @@ class Lane:
             await self._settle_some()
             return
         await asyncio.wait(self._in_flight(), return_when=asyncio.FIRST_COMPLETED)
-        if ready := self._ready():
+        ready = self._ready()
+        if len(ready) >= PAGES_TOGETHER or any(_needs_care(open_page.page) for open_page in ready):
             await self._settle(ready)
 
     async def _drop_cancelled(self, page: Page) -> None:
@@ -237,24 +248,24 @@ class Lane:
 
     async def _offer_targets(self, segment: Segment, sending: Sending) -> Sequence[Answer]:
         live = [target for target in segment.targets if not target.is_retired]
-        outcomes = await self._outcomes(_push(sending, segment.run), live)
-        for name, count in Counter(type(outcome).__name__ for outcome in outcomes).items():
-            self._context.meters.answered(self._provider_name, name.lower(), count)
+        push = _push(sending, segment.run)
+        outcomes = await self._offer_parcels(
+            push, [Parcel(pack_push_id(push.number, t.device_id, push.kind), t.address) for t in live]
+        )
         if len(live) == len(segment.targets):
             return outcomes
         rest = iter(outcomes)
         return [Gone("retired") if target.is_retired else next(rest) for target in segment.targets]
 
-    async def _outcomes(self, push: Push, targets: Sequence[Target]) -> list[Outcome]:
-        number = push.number
-        parcels = [
-            Parcel(pack_push_id(number, target.device_id, push.kind), target.address) for target in targets
-        ]
+    async def _offer_parcels(self, push: Push, parcels: Sequence[Parcel]) -> list[Outcome]:
         try:
-            return await self._provider.send(push, parcels)
+            outcomes = await self._provider.send(push, parcels)
         except Exception as error:  # a fault of ours must not stop the lane, nor lose the push
             logger.exception("offer_failed", channel=self._channel_id, notification=str(push.notification))
-            return [Unknown(f"internal error: {type(error).__name__}")] * len(parcels)
+            outcomes = [Unknown(f"internal error: {type(error).__name__}")] * len(parcels)
+        for name, count in Counter(type(outcome).__name__ for outcome in outcomes).items():
+            self._context.meters.answered(self._provider_name, name.lower(), count)
+        return outcomes
 
     # ── Settling ─────────────────────────────────────────────────────────────────────────────────────────
 
@@ -351,6 +362,11 @@ class Lane:
 
 def _answers(segments: Sequence[Segment]) -> list[Answer]:
     return [answer for segment in segments for answer in segment.answers]
+
+
+def _needs_care(page: Page) -> bool:
+    """Whether not all of a page was simply accepted; one that was may wait for others, to share their transaction."""
+    return any(segment.answers.count(ACCEPTED) < len(segment.targets) for segment in page.segments)
 
 
 def _key(run: Run) -> Key:
