@@ -3,7 +3,7 @@ from hpack import Decoder, NeverIndexedHeaderTuple
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clarion.http2 import Template, literal
+from clarion.http2 import Template, authority, literal
 
 NAMES = st.one_of(
     st.sampled_from([b":path", b"authorization", b"apns-id", b"ttl", b"content-type", b"www-authenticate"]),
@@ -60,6 +60,19 @@ def test_a_template_and_its_hole_make_one_block_without_any_table() -> None:
         (b"apns-topic", b"com.example"),
         (b"authorization", b"bearer x"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "named"),
+    [
+        ("push.example", 443, "push.example"),
+        ("push.example", 2197, "push.example:2197"),
+        ("::1", 443, "[::1]"),
+        ("::1", 8443, "[::1]:8443"),
+    ],
+)
+def test_an_authority_names_a_port_that_is_not_the_usual_one(host: str, port: int, named: str) -> None:
+    assert authority(host, port) == named
 
 
 def test_a_secret_is_marked_as_never_to_be_indexed() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -214,6 +215,14 @@ async def test_a_server_that_demands_a_certificate_refuses_who_has_none(
 ) -> None:
     async with serving(Demanding(certificate.chain, certificate.key), answer_one) as port:
         await failure_of(Pool("localhost", port, tls=tls, limits=LIMITS))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a private file holds it for a moment")
+def test_a_private_key_never_comes_onto_a_disk(
+    certificate: Certificate, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "there is no such folder"))
+    client_tls(certificate=pem_of(certificate))
 
 
 def test_what_is_no_certificate_with_its_key_is_refused(

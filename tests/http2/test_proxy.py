@@ -54,8 +54,11 @@ async def listening(conduct: Conduct) -> AsyncIterator[int]:
 class Tunnel:
     """A proxy that knows CONNECT, and where it has been asked to connect to."""
 
-    def __init__(self, authorization: str | None = None, leads_to: str = "127.0.0.1") -> None:
+    def __init__(
+        self, authorization: str | None = None, leads_to: str = "127.0.0.1", never_reached: str | None = None
+    ) -> None:
         self.asked_for: list[str] = []
+        self._never_reached = never_reached
         self._authorization = authorization
         self._leads_to = leads_to
 
@@ -68,6 +71,9 @@ class Tunnel:
         self.asked_for.append(where)
         if self._authorization and f"Proxy-Authorization: {self._authorization}" not in lines:
             writer.write(f"HTTP/1.1 407 {SECRET}\r\nContent-Length: 0\r\n\r\n".encode())
+            return
+        if self._never_reached and self._never_reached in where:
+            await reader.read()
             return
         inner_reader, inner_writer = await asyncio.open_connection(self._leads_to, where.rpartition(":")[2])
         writer.write(b"HTTP/1.1 200 Connection established\r\nVia: a proxy\r\n\r\n")
@@ -118,6 +124,22 @@ async def test_the_server_is_verified_by_its_name_through_a_tunnel(
         pool = Pool("push.invalid", port, tls=tls, limits=LIMITS, proxy=proxy)
         with pytest.raises(ConnectFailed, match="CERTIFICATE_VERIFY_FAILED"):
             await pool.connect()
+        await pool.close()
+
+
+async def test_an_address_that_the_proxy_cannot_reach_holds_up_no_other(
+    certificate: Certificate, tls: ssl.SSLContext
+) -> None:
+    """It may take its time to find out: an IPv6 address in a network without a way there, say."""
+    tunnel = Tunnel(never_reached="2001:db8::1")
+
+    async def resolve(host: str, port: int) -> list[str]:
+        return ["2001:db8::1", "127.0.0.1"]
+
+    async with serving(certificate, answer_all) as port, listening(tunnel) as proxy_port:
+        proxy = Proxy("127.0.0.1", proxy_port)
+        pool = Pool("localhost", port, tls=tls, limits=LIMITS, proxy=proxy, resolve=resolve)
+        assert await pool.burst(TEMPLATE, holes(1)) == [OK]
         await pool.close()
 
 

@@ -14,7 +14,8 @@ from h2.errors import ErrorCodes
 
 from clarion.http2 import Answer, Connection, Limits, NotProcessed, Pool, PoolLimits, Unknown
 from clarion.http2.frames import code_name
-from clarion.sandbox.wire import Act, Listener, Reply, Request
+from clarion.sandbox.conversation import Act, Reply, Request
+from clarion.sandbox.wire import Listener
 
 from .peer import Certificate
 from .wire import KEEPING, TEMPLATE, holes

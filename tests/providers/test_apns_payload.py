@@ -15,39 +15,10 @@ from clarion.model.push import Banner, Push
 from clarion.providers.apns_payload import MOST_OCTETS, encode_headers, encode_payload
 from clarion.providers.payload import collapse_id
 from tests.providers.apple import NOTIFICATION, ORGANIZATION, SOLUTION, TOPIC, push
-
-characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(characters),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(characters), inner),
-    max_leaves=10,
-)  # fmt: skip
-keys = st.none() | st.text(characters, min_size=1, max_size=64)
-contents = st.builds(
-    Content,
-    text=st.text(characters, max_size=200),
-    title=st.none() | st.text(characters, max_size=100),
-    screen=st.text(characters, max_size=50),
-    jig=st.none() | st.text(characters, max_size=50),
-    inputs=st.dictionaries(st.text(characters, max_size=40), json_values, max_size=6)
-    | st.builds(lambda size: {"long": "é" * size}, st.integers(1_500, 2_100)),
-)
-options = st.builds(
-    Options,
-    priority=st.sampled_from(Priority),
-    collapse_key=keys,
-    badge=st.none() | st.integers(0, 1_000_000),
-    sound=keys,
-    category=keys,
-    thread=keys,
-    image_url=st.none() | st.integers(20, 1_000).map(lambda size: "https://example.com/".ljust(size, "i")),
-    interruption=st.none() | st.sampled_from(Interruption),
-    is_critical=st.booleans(),
-)
+from tests.providers.strategies import contents, keys, options
 
 
-@given(contents, options, st.sampled_from([None, SOLUTION]))
+@given(contents(1_500, 2_100), options, st.sampled_from([None, SOLUTION]))
 def test_a_payload_fits_whatever_the_api_takes_and_cuts_nothing_in_two(
     content: Content, options: Options, solution: UUID | None
 ) -> None:

@@ -63,6 +63,7 @@ async def test_channels_of_one_key_share_token_and_connection_whatever_their_top
     assert apple.connections == 1
     assert len({asked.token for asked in apple.asked}) == 1
     assert {asked.headers["apns-topic"] for asked in apple.asked} == {TOPIC, OTHER_TOPIC}
+    assert {asked.headers[":authority"] for asked in apple.asked} == {f"localhost:{apple.port}"}
     await one.close()
     assert await send(one) == [Unavailable("closed by us")]
     assert await send(other) == [ACCEPTED]

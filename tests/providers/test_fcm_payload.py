@@ -21,6 +21,7 @@ from clarion.providers.fcm_payload import (
     encode_request,
     encode_target,
 )
+from tests.providers.strategies import contents, options
 
 NOW = 1_750_000_000_000
 NOTIFICATION, ORGANIZATION, SOLUTION = uuid4(), uuid4(), uuid4()
@@ -254,39 +255,8 @@ def test_a_time_to_live_of_zero_is_now_or_never_everywhere() -> None:
 
 # ── How much of it ───────────────────────────────────────────────────────────────────────────────────────
 
-characters = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(characters),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(characters), inner),
-    max_leaves=10,
-)  # fmt: skip
-keys = st.none() | st.text(characters, min_size=1, max_size=64)
-contents = st.builds(
-    Content,
-    text=st.text(characters, max_size=200),
-    title=st.none() | st.text(characters, max_size=100),
-    screen=st.text(characters, max_size=50),
-    jig=st.none() | st.text(characters, max_size=50),
-    inputs=st.dictionaries(st.text(characters, max_size=40), json_values, max_size=6)
-    | st.builds(lambda size: {"long": "é" * size}, st.integers(1_200, 2_100)),
-)
-options = st.builds(
-    Options,
-    priority=st.sampled_from(Priority),
-    collapse_key=keys,
-    badge=st.none() | st.integers(0, 1_000_000),
-    sound=keys,
-    category=keys,
-    thread=keys,
-    image_url=st.none() | st.integers(20, 1_000).map(lambda size: IMAGE[:size]),
-    android_channel=st.none() | st.text(characters, min_size=1, max_size=100),
-    interruption=st.none() | st.sampled_from(Interruption),
-    is_critical=st.booleans(),
-)
 
-
-@given(contents, options, st.sampled_from([None, SOLUTION]))
+@given(contents(1_200, 2_100), options, st.sampled_from([None, SOLUTION]))
 def test_a_message_fits_whatever_the_api_takes_and_cuts_nothing_in_two(
     content: Content, options: Options, solution: UUID | None
 ) -> None:

@@ -17,6 +17,7 @@ from clarion.model.notification import Content, Interruption, Options, Priority
 from clarion.model.push import Push
 from clarion.providers.webpush_payload import encode_headers, encode_payload, most_octets, topic
 from clarion.providers.webpush_vapid import WebPushSettings
+from tests.providers.strategies import contents, keys, options
 
 NOTIFICATION, ORGANIZATION, SOLUTION = uuid4(), uuid4(), uuid4()
 NOW = 1_750_000_000_000
@@ -120,31 +121,6 @@ def test_a_link_keeps_what_the_apps_url_brings(url: str, beginning: str, end: st
     assert link.endswith(end)
 
 
-characters = st.characters(exclude_categories=["Cs"])
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(characters),
-    lambda inner: st.lists(inner) | st.dictionaries(st.text(characters), inner),
-    max_leaves=10,
-)  # fmt: skip
-keys = st.none() | st.text(characters, min_size=1, max_size=64)
-contents = st.builds(
-    Content,
-    text=st.text(characters, max_size=200),
-    title=st.none() | st.text(characters, max_size=100),
-    screen=st.text(characters, max_size=50),
-    jig=st.none() | st.text(characters, max_size=50),
-    inputs=st.dictionaries(st.text(characters, max_size=40), json_values, max_size=6)
-    | st.builds(lambda size: {"long": "é" * size}, st.integers(900, 2_000)),
-)
-options = st.builds(
-    Options,
-    priority=st.sampled_from(Priority),
-    collapse_key=keys,
-    badge=st.none() | st.integers(0, 1_000_000),
-    image_url=st.none() | st.just(f"https://example.com/{'x' * 1_000}"),
-    interruption=st.none() | st.sampled_from(Interruption),
-)
 apps = st.builds(
     WebPushSettings,
     subject=st.just("mailto:push@example.com"),
@@ -153,7 +129,7 @@ apps = st.builds(
 )
 
 
-@given(contents, options, apps, st.sampled_from([None, SOLUTION]), st.sampled_from(LIMITS))
+@given(contents(900, 2_000), options, apps, st.sampled_from([None, SOLUTION]), st.sampled_from(LIMITS))
 def test_a_message_fits_whatever_the_api_takes_and_cuts_nothing_in_two(
     content: Content, options: Options, app: WebPushSettings, solution: UUID | None, limit: int
 ) -> None:

@@ -298,6 +298,16 @@ async def test_each_failure_doubles_the_rest_up_to_five_minutes(world: World) ->
     assert len({asked.path for asked in service.asked}) == 3
 
 
+async def test_a_clock_that_is_set_back_does_not_prolong_a_rest(world: World) -> None:
+    said = [Said(503, headers=(("retry-after", "120"),))]
+    service = await world.service(lambda _: said[0])
+    provider = world.provider()
+    await provider.send(PUSH, page(service, 3))
+    said[0] = Said(201)
+    world.clock.move(seconds=-86_400)
+    assert await provider.send(PUSH, page(service, 3)) == [ACCEPTED] * 3
+
+
 async def test_one_odd_device_does_not_stand_for_all(world: World) -> None:
     """It goes ahead of the others, and its fault is not theirs; alone with its service it is left alone in time."""
     service = await world.service(lambda asked: Said(500 if asked.path.endswith("/0") else 201))

@@ -187,3 +187,12 @@ def test_a_clock_that_was_set_back_renews_the_token() -> None:
     first = token.authorization()
     clock.move(seconds=-3600)
     assert claims(token.authorization())["exp"] < claims(first)["exp"]
+
+
+def test_a_public_key_beside_the_secret_must_be_the_secrets_own() -> None:
+    around = Surroundings(Clock(), client_tls())
+    own = SETTINGS | {"public_key": application_server_key(KEY)}
+    assert isinstance(make_provider("webpush", own, pem(KEY), around), WebPush)
+    other = application_server_key(ec.generate_private_key(ec.SECP256R1()))
+    with pytest.raises(InvalidChannel, match="public_key is not that of the VAPID key"):
+        make_provider("webpush", own | {"public_key": other}, pem(KEY), around)

@@ -10,9 +10,9 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from clarion.sandbox.conversation import Request
 from clarion.sandbox.fcm_auth import AUDIENCE, GRANT_TYPE
 from clarion.sandbox.registry import Project
-from clarion.sandbox.wire import Request
 
 PROJECT = "sample-project"
 PACKAGE = "com.example.field"

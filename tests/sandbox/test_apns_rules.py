@@ -10,9 +10,9 @@ import pytest
 
 from clarion.sandbox.apns_rules import SUFFIXES, Authority, authorize, check_path, judge
 from clarion.sandbox.apns_token import Claims
+from clarion.sandbox.conversation import Request
 from clarion.sandbox.push import Alert, Push, Refused, Verdict
 from clarion.sandbox.registry import Phone, Registry, registry_of
-from clarion.sandbox.wire import Request
 
 from .apple import KEY_ID, TEAM, TOKEN, TOPIC, Signer, b64
 

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from clarion.sandbox.conversation import Request
 from clarion.sandbox.fcm_auth import AccessTokens, grant
 from clarion.sandbox.push import Refused
 from clarion.sandbox.registry import Registry, registry_of
-from clarion.sandbox.wire import Request
 
 from .apple import Signer
 from .conftest import Clock

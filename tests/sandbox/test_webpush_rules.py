@@ -10,11 +10,11 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from clarion.sandbox.conversation import Request
 from clarion.sandbox.push import Alert, Push, Refused, Verdict
 from clarion.sandbox.registry import Registry, registry_of
 from clarion.sandbox.subscriptions import subscribe
 from clarion.sandbox.webpush_rules import judge
-from clarion.sandbox.wire import Request
 
 from .browser import DECLARATIVE, NOTIFICATION, SERVICE, SITE, Vapid, b64, encrypt, point, sealed
 

@@ -11,10 +11,10 @@ import httpx
 import pytest
 
 from clarion.sandbox.apns import Apns
+from clarion.sandbox.conversation import Act, Request
 from clarion.sandbox.outcomes import TABLE, Gone, Mishap
 from clarion.sandbox.push import Refused
 from clarion.sandbox.server import Sandbox
-from clarion.sandbox.wire import Act, Request
 
 from .apple import TOKEN, Client, Signer, connect, request
 from .conftest import Clock

@@ -13,10 +13,10 @@ from clarion.model.notification import Notification, NotificationState
 from clarion.model.outcome import ACCEPTED, Gone, Misconfigured, Outcome, Refused, Unavailable, Unknown
 from clarion.model.push import Parcel, Push
 from clarion.service.judgement import MOST_DOUBTS
-from clarion.service.lane import PAGES_IN_FLIGHT, PAGES_UNSETTLED
+from clarion.service.lane import LEASE_MS, PAGES_IN_FLIGHT, PAGES_UNSETTLED
 from clarion.service.push import MISCONFIGURED_HOLD_MS, PAGE_DEVICES
 from clarion.service.recall import OPEN_PAGES_MS, recall
-from clarion.store import channels, devices
+from clarion.store import channels, devices, runs
 from clarion.store.schema import devices as devices_table
 from clarion.store.schema import push_runs
 from tests.outage import outage
@@ -685,6 +685,39 @@ async def test_a_page_that_waits_for_one_silent_device_does_not_stop_the_others(
     go_on.set()
     await draining
     assert PAGES_UNSETTLED > 7
+    assert await tally(world, told.id) == {"accepted": 3_250}
+
+
+async def test_a_new_lane_takes_what_the_one_before_it_could_not_give_back(world: World) -> None:
+    """The worker renews all that it has claimed, so nobody else would ever get it."""
+    ann = await world.add_member("ann@example.com")
+    await world.tell("one")
+    assert await world.write(
+        runs.claim, world.channel_id, "worker", world.clock(), world.clock() + LEASE_MS, expired_only=False
+    )
+    provider = ScriptedProvider()
+    await make_lane(world, provider).drain()
+    assert provider.addresses == Counter(ann.addresses)
+
+
+async def test_silent_devices_in_many_pages_do_not_stop_the_others_either(world: World) -> None:
+    await world.add_members(650, phones=5)
+    told = await world.tell("to all")
+    answered, go_on = asyncio.Event(), asyncio.Event()
+    provider = ScriptedProvider()
+
+    async def hold_the_first(call: int) -> None:
+        if call <= PAGES_IN_FLIGHT:
+            await go_on.wait()
+        if call == 7:
+            answered.set()
+
+    provider.before_call = hold_the_first
+    draining = asyncio.create_task(make_lane(world, provider).drain())
+    async with asyncio.timeout(10):
+        await answered.wait()
+    go_on.set()
+    await draining
     assert await tally(world, told.id) == {"accepted": 3_250}
 
 

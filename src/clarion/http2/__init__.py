@@ -19,7 +19,7 @@ Every request ends as an `Answer`, as `NotProcessed` (safe to send again) or as 
 from clarion.http2.connection import Connection
 from clarion.http2.dialing import Resolve, Route, dial, look_up
 from clarion.http2.errors import ConnectFailed, Http2Error, NoHttp2
-from clarion.http2.headers import Hole, Template, literal
+from clarion.http2.headers import Hole, Template, authority, literal
 from clarion.http2.limits import Limits, PoolLimits
 from clarion.http2.pool import Pool
 from clarion.http2.proxy import Proxy
@@ -43,6 +43,7 @@ __all__ = [
     "Route",
     "Template",
     "Unknown",
+    "authority",
     "client_tls",
     "dial",
     "literal",

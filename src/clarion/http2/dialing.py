@@ -2,24 +2,28 @@
 every new connection; knows nothing of HTTP/2.
 
 Addresses are tried in the order of RFC 8305 (happy eyeballs): both families by turns, the next one a moment after
-the one before, and the first that answers is taken. Each connection begins with another address, so that several
-connections spread over several servers.
+the one before, and the first that answers is taken; through a proxy too. Each connection begins with another address,
+so that several connections spread over several servers.
 """
 
 import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, zip_longest
-from typing import Final
+from typing import Any, Final
 
 from clarion.http2.errors import ConnectFailed, NoHttp2
 from clarion.http2.limits import Limits
 from clarion.http2.proxy import Proxy, open_tunnel
 
 STAGGER_SECONDS: Final = 0.25
+TUNNEL_STAGGER_SECONDS: Final = 1.0
+"""A proxy has a way of its own to go before it answers."""
+
 NO_H2: Final = "the server does not speak HTTP/2 (no h2 by ALPN)"
 
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -69,21 +73,17 @@ async def _reach(route: Route, turn: int) -> socket.socket:
     """Return a socket on which the server's TLS is spoken."""
     if route.proxy is None:
         addresses = await (route.resolve or look_up)(route.host, route.port)
-        return await _connect_first(in_order(addresses, turn), route.port)
+        return await _reach_first(_connect, in_order(addresses, turn), route.port)
     if route.resolve is None:
         return await _reach_through(route.proxy, route.host, route.port)
-    failure: Exception | None = None
-    for address in in_order(await route.resolve(route.host, route.port), turn):
-        try:
-            return await _reach_through(route.proxy, address, route.port)
-        except (OSError, ConnectFailed) as error:
-            failure = error
-    raise failure or OSError("no connection")
+    addresses = in_order(await route.resolve(route.host, route.port), turn)
+    through = partial(_reach_through, route.proxy)
+    return await _reach_first(through, addresses, route.port, TUNNEL_STAGGER_SECONDS)
 
 
 async def _reach_through(proxy: Proxy, host: str, port: int) -> socket.socket:
     addresses = await look_up(proxy.host, proxy.port)
-    reached = await _connect_first(in_order(addresses, 0), proxy.port)
+    reached = await _reach_first(_connect, in_order(addresses, 0), proxy.port)
     try:
         await open_tunnel(reached, proxy, host, port)
     except BaseException:
@@ -117,8 +117,13 @@ def in_order(addresses: Iterable[str], turn: int) -> list[str]:
     return ordered
 
 
-async def _connect_first(addresses: Sequence[str], port: int) -> socket.socket:
-    """Connect to whichever address answers first; raise what the last one said when none does."""
+async def _reach_first(
+    reach: Callable[[str, int], Coroutine[Any, Any, socket.socket]],
+    addresses: Sequence[str],
+    port: int,
+    stagger_seconds: float = STAGGER_SECONDS,
+) -> socket.socket:
+    """Reach whichever address answers first; raise what the last one said when none does."""
     waiting = list(reversed(addresses))
     trying: set[asyncio.Task[socket.socket]] = set()
     ended: set[asyncio.Task[socket.socket]] = set()
@@ -126,10 +131,10 @@ async def _connect_first(addresses: Sequence[str], port: int) -> socket.socket:
     try:
         while reached is None:
             if waiting:
-                trying.add(asyncio.create_task(_connect(waiting.pop(), port)))
+                trying.add(asyncio.create_task(reach(waiting.pop(), port)))
             ended, trying = await asyncio.wait(
                 trying,
-                timeout=STAGGER_SECONDS if waiting else None,
+                timeout=stagger_seconds if waiting else None,
                 return_when=asyncio.FIRST_COMPLETED,
             )
             reached = next((task.result() for task in ended if task.exception() is None), None)

@@ -25,6 +25,7 @@ Fields = tuple[tuple[bytes, bytes], ...]
 PATH: Final = b"\x04"
 """The first octet of a `:path` literal, hence of every hole."""
 
+HTTPS_PORT: Final = 443
 FIRST_DYNAMIC: Final = 62
 ENTRY_OCTETS: Final = 32
 """What an entry of a table costs beside name and value (RFC 7541 §4.1)."""
@@ -51,6 +52,12 @@ def literal(name: bytes, value: bytes) -> bytes:
     if octets < 0x7F:
         return b"%b%c%b" % (_literal_name(name), octets, value)
     return _literal_name(name) + _integer(octets, 0x7F) + value
+
+
+def authority(host: str, port: int) -> str:
+    """A host and port as requests name them (RFC 9113 §8.3.1): an IPv6 address in brackets, no port if it is 443."""
+    bracketed = f"[{host}]" if ":" in host else host
+    return bracketed if port == HTTPS_PORT else f"{bracketed}:{port}"
 
 
 @lru_cache(maxsize=256)

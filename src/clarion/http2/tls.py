@@ -1,6 +1,10 @@
 """TLS as a push service expects it: 1.2 or newer, the system's trust store, and HTTP/2 by ALPN."""
 
+import os
 import ssl
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from tempfile import NamedTemporaryFile
 from typing import NoReturn
 
@@ -22,16 +26,29 @@ def client_tls(ca_file: str | None = None, certificate: bytes | None = None) -> 
 
 
 def _load(context: ssl.SSLContext, certificate: bytes) -> None:
-    # Python reads certificates from files only. This one is readable by us alone and gone at once.
-    with NamedTemporaryFile(suffix=".pem") as file:
-        file.write(certificate)
-        file.flush()
+    with _as_file(certificate) as path:
         try:
-            context.load_cert_chain(file.name, password=_refuse_to_guess)
+            context.load_cert_chain(path, password=_refuse_to_guess)
         except ssl.SSLError:
             raise ValueError(
                 "not a certificate with its private key, both as PEM, the key matching the certificate"
             ) from None
+
+
+@contextmanager
+def _as_file(octets: bytes) -> Iterator[str]:
+    """Python reads certificates from files only. A private key must not come onto a disk, where a crash would leave
+    it: on Linux the file is in memory and has no name; elsewhere it is readable by us alone, and gone at once."""
+    if sys.platform == "linux":
+        with os.fdopen(os.memfd_create("certificate"), "wb") as file:
+            file.write(octets)
+            file.flush()
+            yield f"/proc/self/fd/{file.fileno()}"
+    else:
+        with NamedTemporaryFile(suffix=".pem") as file:
+            file.write(octets)
+            file.flush()
+            yield file.name
 
 
 def _refuse_to_guess() -> NoReturn:

@@ -18,7 +18,11 @@ from clarion.providers.webpush import WebPush
 
 __all__ = ["ANSWERS", "Surroundings", "check_address", "explain", "make_provider"]
 
-ANSWERS: Final[Mapping[str, Answers]] = {"apns": apns.ANSWERS, "fcm": fcm_answers.ANSWERS, "webpush": webpush.ANSWERS}
+ANSWERS: Final[Mapping[str, Answers]] = {
+    "apns": apns.ANSWERS,
+    "fcm": fcm_answers.ANSWERS,
+    "webpush": webpush.ANSWERS,
+}
 """Every provider's table of answers."""
 
 

@@ -7,21 +7,13 @@ mean in `apns_answers`, keys and certificates in `apns_credentials`.
 import asyncio
 import re
 from collections.abc import Callable, Hashable, Sequence
+from functools import partial
 from hashlib import sha256
 from ssl import SSLContext
 from typing import Any, Final
 
 from clarion import http2
-from clarion.model.outcome import (
-    ACCEPTED,
-    Accepted,
-    Gone,
-    Misconfigured,
-    Outcome,
-    Refused,
-    Unavailable,
-    Unknown,
-)
+from clarion.model.outcome import ACCEPTED, Misconfigured, Outcome, Refused, Unavailable, Unknown
 from clarion.model.push import InvalidAddress, InvalidChannel, Parcel, Push
 from clarion.providers.apns_answers import ANSWERS, read_answer
 from clarion.providers.apns_credentials import (
@@ -34,10 +26,12 @@ from clarion.providers.apns_credentials import (
 )
 from clarion.providers.apns_payload import encode_headers, encode_payload
 from clarion.providers.around import Loan, Surroundings
+from clarion.providers.proving import Proving
 
 __all__ = ["ANSWERS", "Apns", "check_address"]
 
 _ADDRESS: Final = re.compile(r"[0-9a-fA-F]{2,400}")
+_IMPOSSIBLE: Final = Refused("not a device token in hexadecimal", doubts_device=True)
 
 
 def check_address(text: str) -> str:
@@ -56,20 +50,18 @@ class Apns:
 
     def __init__(
         self,
-        host: str,
+        authority: str,
         topic: str,
         credential: Loan[Credential],
         pool: Loan[http2.Pool],
         clock: Callable[[], int],
     ) -> None:
-        self._host = host
+        self._authority = authority
         self._topic = topic
         self._credential = credential
         self._pool = pool
         self._clock = clock
-        self._is_proven = False
-        self._refusal: Misconfigured | None = None
-        self._proving = asyncio.Lock()
+        self._proving = Proving(_is_address, _IMPOSSIBLE)
         self._bursts: set[asyncio.Task[list[http2.Result]]] = set()
         self._is_closed = False
 
@@ -86,7 +78,7 @@ class Apns:
             ("apns-token", *identity), lambda: ProviderToken(team_id, key_id, signing, around.clock)
         )
         pool = _borrow_pool(checked, identity, around.tls, around)
-        return cls(checked.host, checked.topic, token, pool, around.clock)
+        return cls(checked.authority, checked.topic, token, pool, around.clock)
 
     @classmethod
     def _with_certificate(
@@ -101,11 +93,11 @@ class Apns:
         identity = (sha256(certificate.pem.encode()).digest(),)
         one = around.shared.borrow(("apns-certificate", *identity), lambda: certificate)
         pool = _borrow_pool(settings, identity, tls, around)
-        return cls(settings.host, topic, one, pool, around.clock)
+        return cls(settings.authority, topic, one, pool, around.clock)
 
     async def connect(self) -> Unavailable | Misconfigured | None:
         """See that Apple can be reached. What was refused may have been mended: it is shown to Apple once more."""
-        self._refusal = None
+        self._proving.begin_anew()
         try:
             self._credential.thing.check(self._clock())
             await self._pool.thing.connect()
@@ -116,25 +108,14 @@ class Apns:
         return None
 
     async def send(self, push: Push, parcels: Sequence[Parcel]) -> list[Outcome]:
-        """Offer a push. Until this credential was taken once, one device goes ahead of the others.
-
-        Apple counts refusals against a sender, so a wrong key must not be shown to it five hundred times: once
-        refused, everything is until the next `connect`.
-        """
+        """Offer a push. Until this credential was taken once, one device goes ahead of the others."""
         template = http2.Template(
             method="POST",
-            authority=self._host,
+            authority=self._authority,
             headers=self._credential.thing.headers() + encode_headers(push, self._topic),
             body=(encode_payload(push), b""),
         )
-        async with self._proving:
-            may_go = self._is_proven or self._refusal is not None
-            ahead = [] if may_go else await self._burst(template, parcels[:1])
-        if self._refusal is not None:
-            return ahead + [self._refusal] * (len(parcels) - len(ahead))
-        if ahead and _is_whole_service(ahead[0]):
-            return ahead * len(parcels)
-        return ahead + await self._burst(template, parcels[len(ahead) :])
+        return await self._proving.offer(parcels, partial(self._ask, template))
 
     async def close(self) -> None:
         """End what is in flight, and close the connections unless another channel uses them."""
@@ -143,15 +124,6 @@ class Apns:
             burst.cancel()
         await self._pool.give_back()
         await self._credential.give_back()
-
-    async def _burst(self, template: http2.Template, parcels: Sequence[Parcel]) -> list[Outcome]:
-        """Send to the addresses that can be one; Apple need not be asked about the others."""
-        possible = [parcel for parcel in parcels if _is_address(parcel.address)]
-        if len(possible) == len(parcels):
-            return await self._ask(template, parcels)
-        asked = iter(await self._ask(template, possible) if possible else ())
-        impossible = Refused("not a device token in hexadecimal", doubts_device=True)
-        return [next(asked) if _is_address(parcel.address) else impossible for parcel in parcels]
 
     async def _ask(self, template: http2.Template, parcels: Sequence[Parcel]) -> list[Outcome]:
         holes = [
@@ -180,18 +152,14 @@ class Apns:
         return [http2.Unknown("closed by us")] * len(holes) if burst.cancelled() else burst.result()
 
     def _learn(self, outcomes: Sequence[Outcome]) -> None:
-        """Note what the answers say about the credential."""
-        for outcome in outcomes:
-            if isinstance(outcome, Accepted | Gone):
-                self._is_proven = True
-            elif isinstance(outcome, Misconfigured):
-                self._is_proven, self._refusal = False, outcome
-            elif isinstance(outcome, Unavailable) and outcome.reason == "ExpiredProviderToken":
-                self._is_proven = False
-                self._credential.thing.was_called_expired()
-            elif isinstance(outcome, Unavailable) and outcome.reason == "UnrelatedKeyIdInToken":
-                self._is_proven = False
-                self._pool.thing.renew()
+        """Note what the answers say about the provider token and the connections."""
+        reasons = {outcome.reason for outcome in outcomes if isinstance(outcome, Unavailable)}
+        if "ExpiredProviderToken" in reasons:
+            self._proving.doubt()
+            self._credential.thing.was_called_expired()
+        if "UnrelatedKeyIdInToken" in reasons:
+            self._proving.doubt()
+            self._pool.thing.renew()
 
 
 def _borrow_pool(
@@ -203,11 +171,6 @@ def _borrow_pool(
         lambda: http2.Pool(settings.host, settings.port, tls=tls, proxy=around.proxy),
         http2.Pool.close,
     )
-
-
-def _is_whole_service(outcome: Outcome) -> bool:
-    """Whether what one device was answered would be answered to all."""
-    return isinstance(outcome, Unavailable) and outcome.whole_service
 
 
 def _outcome(result: http2.Result) -> Outcome:

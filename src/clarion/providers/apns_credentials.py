@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, load_pem_priv
 from cryptography.x509 import Certificate, load_pem_x509_certificates
 from cryptography.x509.oid import NameOID
 
+from clarion import http2
 from clarion.model.moment import to_rfc3339
 from clarion.model.push import InvalidChannel
 
@@ -60,6 +61,11 @@ class ApnsSettings:
     topic: str | None
     host: str
     port: int
+
+    @property
+    def authority(self) -> str:
+        """Host and port as requests name them."""
+        return http2.authority(self.host, self.port)
 
     @classmethod
     def read(cls, values: dict[str, Any]) -> "ApnsSettings":

@@ -8,25 +8,18 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from typing import Any, Final
 
 from clarion import http2
-from clarion.model.outcome import (
-    ACCEPTED,
-    Accepted,
-    Gone,
-    Misconfigured,
-    Outcome,
-    Refused,
-    Unavailable,
-    Unknown,
-)
+from clarion.model.outcome import ACCEPTED, Misconfigured, Outcome, Refused, Unavailable, Unknown
 from clarion.model.push import InvalidChannel, Parcel, Push
 from clarion.providers.around import Loan, Surroundings
 from clarion.providers.fcm_answers import read_answer
-from clarion.providers.fcm_credential import PROJECT_ID, AccessTokens, ServiceAccount, authority
+from clarion.providers.fcm_credential import PROJECT_ID, AccessTokens, ServiceAccount
 from clarion.providers.fcm_payload import encode_request, encode_target, is_address
+from clarion.providers.proving import Proving
 
 HOST: Final = "fcm.googleapis.com"
 
@@ -71,14 +64,12 @@ class Fcm:
     def __init__(
         self, settings: FcmSettings, tokens: Loan[AccessTokens], pool: http2.Pool, clock: Callable[[], int]
     ) -> None:
-        self._authority = authority(settings.host, settings.port)
+        self._authority = http2.authority(settings.host, settings.port)
         self._path = http2.literal(b":path", f"/v1/projects/{settings.project_id}/messages:send".encode())
         self._tokens = tokens
         self._pool = pool
         self._clock = clock
-        self._is_proven = False
-        self._refusal: Misconfigured | None = None
-        self._proving = asyncio.Lock()
+        self._proving = Proving(is_address, _IMPOSSIBLE)
 
     @classmethod
     def from_channel(cls, settings: dict[str, Any], secret: str, around: Surroundings) -> "Fcm":
@@ -98,7 +89,7 @@ class Fcm:
 
     async def connect(self) -> Unavailable | Misconfigured | None:
         """See that Google can be reached and knows the account. What was refused is shown to it once more."""
-        self._refusal = None
+        self._proving.begin_anew()
         token = await self._tokens.thing.text()
         if not isinstance(token, str):
             return token
@@ -109,20 +100,8 @@ class Fcm:
         return None
 
     async def send(self, push: Push, parcels: Sequence[Parcel]) -> list[Outcome]:
-        """Offer a push. Until this credential was taken once, one device goes ahead of the others.
-
-        Refusals count against the project's quota, so a credential that may not send must not be shown five
-        hundred times: once refused, everything is until the next `connect`.
-        """
-        body = encode_request(push, self._clock())
-        async with self._proving:
-            may_go = self._is_proven or self._refusal is not None
-            ahead = [] if may_go else await self._offer(body, parcels[:1])
-        if self._refusal is not None:
-            return ahead + [self._refusal] * (len(parcels) - len(ahead))
-        if ahead and _is_whole_service(ahead[0]):
-            return ahead * len(parcels)
-        return ahead + await self._offer(body, parcels[len(ahead) :])
+        """Offer a push. Until this credential was taken once, one device goes ahead of the others."""
+        return await self._offer(encode_request(push, self._clock()), parcels)
 
     async def validate(self, push: Push, parcel: Parcel) -> Outcome:
         """Ask FCM whether it would take a push to a device, which gets nothing."""
@@ -134,14 +113,7 @@ class Fcm:
         await asyncio.gather(self._pool.close(), self._tokens.give_back())
 
     async def _offer(self, body: tuple[bytes, bytes], parcels: Sequence[Parcel]) -> list[Outcome]:
-        """Send to the addresses that can be one; FCM need not be asked about the others."""
-        possible = [parcel for parcel in parcels if is_address(parcel.address)]
-        outcomes = await self._ask_with_token(body, possible) if possible else []
-        if len(possible) < len(parcels):
-            asked = iter(outcomes)
-            outcomes = [next(asked) if is_address(parcel.address) else _IMPOSSIBLE for parcel in parcels]
-        self._learn(outcomes)
-        return outcomes
+        return await self._proving.offer(parcels, partial(self._ask_with_token, body))
 
     async def _ask_with_token(
         self, body: tuple[bytes, bytes], parcels: Sequence[Parcel], *, is_last_try: bool = False
@@ -176,23 +148,10 @@ class Fcm:
         now = self._clock()
         return [_outcome(result, asked_at, now) for result in results]
 
-    def _learn(self, outcomes: Sequence[Outcome]) -> None:
-        """Note what the answers say about the credential."""
-        for outcome in outcomes:
-            if isinstance(outcome, Accepted | Gone):
-                self._is_proven = True
-            elif isinstance(outcome, Misconfigured):
-                self._is_proven, self._refusal = False, outcome
-
 
 def _is_unauthenticated(outcome: Outcome) -> bool:
     """Whether the access token was not taken."""
     return isinstance(outcome, Misconfigured) and outcome.reason.startswith("UNAUTHENTICATED")
-
-
-def _is_whole_service(outcome: Outcome) -> bool:
-    """Whether what one device was answered would be answered to all."""
-    return isinstance(outcome, Unavailable) and outcome.whole_service
 
 
 def _outcome(result: http2.Result, asked_at: int, now: int) -> Outcome:

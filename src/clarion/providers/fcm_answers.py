@@ -9,12 +9,12 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from clarion.http2 import Answer
 from clarion.model.outcome import ACCEPTED, Gone, Misconfigured, Outcome, Refused, Unavailable
 from clarion.providers.meaning import Answers, Meaning, doubt, wait_at_least
+from clarion.providers.retry_after import read_retry_after
 
 LEAST_WAIT_SECONDS: Final = 10
 """After a fault of the service (firebase.google.com/docs/cloud-messaging/scale-fcm)."""
@@ -195,7 +195,7 @@ def read_grant_refusal(answer: Answer, now: int) -> Misconfigured | Unavailable:
     if answer.status == 200 or answer.status in (408, 429) or answer.status >= 500:
         words = "no access token" if answer.status == 200 else f"status {answer.status}"
         least = LEAST_QUOTA_WAIT_SECONDS if answer.status == 429 else LEAST_WAIT_SECONDS
-        asked = max(least, _retry_after_seconds(answer, now))
+        asked = max(least, read_retry_after(answer, now, MOST_WAIT_SECONDS) or 0)
         return Unavailable(f"token endpoint: {words}", retry_after_seconds=asked)
     if not isinstance(name, str) or not _WORD.fullmatch(name):
         return Misconfigured(f"token endpoint: status {answer.status}")
@@ -248,24 +248,8 @@ def _wait_as_asked(outcome: Outcome, answer: Answer, now: int) -> Outcome:
     """Wait no less than the answer asks for, nor less than the table does."""
     if not isinstance(outcome, Unavailable):
         return outcome
-    asked = _retry_after_seconds(answer, now)
+    asked = read_retry_after(answer, now, MOST_WAIT_SECONDS) or 0
     return replace(outcome, retry_after_seconds=max(outcome.retry_after_seconds or 0, asked))
-
-
-def _retry_after_seconds(answer: Answer, now: int) -> float:
-    """What Retry-After says, as seconds or as a moment (RFC 9110 §10.2.3); 0 without one that can be read."""
-    text = (
-        next((value for name, value in answer.headers if name == b"retry-after"), b"")
-        .decode("latin-1")
-        .strip()
-    )
-    if re.fullmatch(r"[0-9]{1,18}", text, re.ASCII):
-        return min(int(text), MOST_WAIT_SECONDS)
-    try:
-        wait = parsedate_to_datetime(text).timestamp() - now / 1000
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return 0
-    return min(max(wait, 0), MOST_WAIT_SECONDS)
 
 
 def _read_error(body: bytes) -> _Error:

@@ -154,7 +154,7 @@ class AccessTokens:
         self._jitter = jitter
         self._template = http2.Template(
             method="POST",
-            authority=authority(account.token_host, account.token_port),
+            authority=http2.authority(account.token_host, account.token_port),
             headers=[("content-type", "application/x-www-form-urlencoded"), ("accept", "application/json")],
             keep_success=True,
         )
@@ -232,8 +232,3 @@ class AccessTokens:
         ends_at = asked_at + min(seconds, MOST_TOKEN_SECONDS) * 1000
         early = min(EARLY_MS + int(self._jitter() * JITTER_MS), (ends_at - asked_at) // 2)
         return _Held(text, asked_at, ends_at - early, ends_at - min(LAST_MS, early))
-
-
-def authority(host: str, port: int) -> str:
-    """A host and port as requests name them."""
-    return host if port == 443 else f"{host}:{port}"

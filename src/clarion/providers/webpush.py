@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from clarion import http2
 from clarion.model.delivery import PushKind
 from clarion.model.outcome import Accepted, Misconfigured, Outcome, Refused, Unavailable
-from clarion.model.push import InvalidAddress, Parcel, Push
+from clarion.model.push import InvalidAddress, InvalidChannel, Parcel, Push
 from clarion.providers.around import Surroundings
 from clarion.providers.webpush_answers import ANSWERS, NO_WITHDRAWALS
 from clarion.providers.webpush_endpoints import Origin, Subscription, check_address, read_address
@@ -66,7 +66,10 @@ class WebPush:
     @classmethod
     def from_channel(cls, settings: dict[str, Any], secret: str, around: Surroundings) -> "WebPush":
         """Make the provider of a channel; raises InvalidChannel."""
-        return cls(WebPushSettings.read(settings), read_key(secret), around)
+        read, key = WebPushSettings.read(settings), read_key(secret)
+        if read.public_key not in {None, application_server_key(key)}:
+            raise InvalidChannel("public_key is not that of the VAPID key")
+        return cls(read, key, around)
 
     async def connect(self) -> Unavailable | Misconfigured | None:
         """There is nothing to reach before an endpoint names it."""

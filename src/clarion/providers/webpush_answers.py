@@ -9,13 +9,12 @@ autopush documentation, and what was seen from Google's and Microsoft's services
 import json
 import re
 from dataclasses import replace
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 from clarion.http2 import Answer
 from clarion.model.outcome import ACCEPTED, Gone, Misconfigured, Outcome, Refused, Unavailable
 from clarion.providers.meaning import Answers, Meaning, doubt, this_device_later
+from clarion.providers.retry_after import read_retry_after
 
 FORBIDDEN_ENDPOINT: Final = "endpoint not allowed"
 NO_WITHDRAWALS: Final = "no withdrawals"
@@ -172,7 +171,7 @@ def read_answer(answer: Answer, now: int) -> Outcome:
         case Gone():
             return Gone(reason, now)
         case Unavailable():
-            return replace(outcome, retry_after_seconds=retry_after(answer, now))
+            return replace(outcome, retry_after_seconds=read_retry_after(answer, now, MOST_WAIT_SECONDS))
     return outcome
 
 
@@ -212,16 +211,3 @@ def _read_json(body: bytes) -> dict[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return details if isinstance(details, dict) else {}
-
-
-def retry_after(answer: Answer, now: int) -> float | None:
-    """How long the service asks to be left alone: seconds, or a date (RFC 9110 §10.2.3); a week at most."""
-    value = dict(answer.headers).get(b"retry-after", b"").decode("ascii", "replace")
-    if re.fullmatch(r"[0-9]{1,9}", value):
-        return min(float(value), MOST_WAIT_SECONDS)
-    try:
-        moment = parsedate_to_datetime(value)
-        seconds = moment.replace(tzinfo=moment.tzinfo or UTC).timestamp() - now / 1000
-    except (ValueError, OverflowError):
-        return None
-    return min(max(0.0, seconds), MOST_WAIT_SECONDS)

@@ -36,12 +36,13 @@ class Health:
         self._clock = clock
         self._faults = 0  # answers in a row that say that it is away; a single one may be about its device
         self._trouble: Outcome = _NOT_ASKED
-        self._rests_until = 0
+        self._rested_at = 0
+        self._rest_ms = 0
         self._was_asked_to_rest = False
 
     def rests(self) -> bool:
-        """Whether it is to be left alone now."""
-        return self._clock() < self._rests_until
+        """Whether it is to be left alone now; a clock that was set back ends the rest."""
+        return 0 <= self._clock() - self._rested_at < self._rest_ms
 
     def learn(self, results: Sequence[http2.Result], outcomes: Sequence[Outcome]) -> None:
         """Judge the service by what it answered to one burst."""
@@ -76,13 +77,14 @@ class Health:
             trouble = Unavailable(trouble.reason, whole_service=False)
         self._trouble = trouble
         self._was_asked_to_rest = asked is not None
-        self._rests_until = self._clock() + rest
+        self._rested_at, self._rest_ms = self._clock(), rest
 
     def answer(self) -> Outcome:
         """What those are told for whom the service is not asked."""
         if not isinstance(self._trouble, Unavailable) or not self._was_asked_to_rest:
             return self._trouble
-        return replace(self._trouble, retry_after_seconds=max(0, self._rests_until - self._clock()) / 1000)
+        left = max(0, self._rested_at + self._rest_ms - self._clock())
+        return replace(self._trouble, retry_after_seconds=left / 1000)
 
 
 def _is_ordinary(outcome: Outcome) -> bool:

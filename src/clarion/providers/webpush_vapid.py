@@ -25,26 +25,29 @@ RENEWAL_MS: Final = LIFE_MS // 2
 LEAST_AGE_MS: Final = 3_600_000
 """Apple asks that tokens be renewed at most once an hour."""
 
-MOST_URL_OCTETS: Final = 300
-"""So that a notification's link always fits beside its text."""
-
 _VISIBLE_URL: Final = re.compile(r"[!#-;=?-\[\]_a-z~]{1,300}")
+"""So short that a notification's link always fits beside its text."""
+
 _MAILBOX: Final = re.compile(r"mailto:[!-;=?A-~]{1,64}@[A-Za-z0-9.-]{1,190}")
 _LOCAL: Final = ("localhost", "127.0.0.1")
 
 
 @dataclass(frozen=True, slots=True)
 class WebPushSettings:
-    """A channel's settings: whom a push service may write to, the app that a tap opens, and its icon."""
+    """A channel's settings: whom a push service may write to, the app that a tap opens, and its icon.
+
+    `public_key` is the key with which pages subscribe; it stands here so that it can be told without the secret.
+    """
 
     subject: str
     app_url: str
     icon: str | None = None
+    public_key: str | None = None
 
     @classmethod
     def read(cls, values: dict[str, Any]) -> "WebPushSettings":
         """Check a channel's settings; raises InvalidChannel with what is wrong."""
-        if unknown := sorted(set(values) - {"subject", "app_url", "icon"}):
+        if unknown := sorted(set(values) - {"subject", "app_url", "icon", "public_key"}):
             raise InvalidChannel(f"unknown settings for Web Push: {', '.join(unknown)}")
         subject, icon = values.get("subject"), values.get("icon")
         if not isinstance(subject, str) or not (_MAILBOX.fullmatch(subject) or _is_url(subject, ("https",))):
@@ -55,7 +58,7 @@ class WebPushSettings:
             raise InvalidChannel("app_url must be the app's https: URL, at most 300 characters of ASCII")
         if icon is not None and not _is_app_url(icon):
             raise InvalidChannel("icon must be an https: URL, at most 300 characters of ASCII")
-        return cls(subject, values["app_url"], icon)
+        return cls(subject, values["app_url"], icon, values.get("public_key"))
 
 
 def _is_app_url(value: object) -> bool:

@@ -4,6 +4,7 @@ A process of its own, started by `clarion sandbox` and by `scripts/run`. It know
 rules and nothing of Clarion: it imports no other part of this package, speaks HTTP/2 through the `h2` library
 rather than through ours, and reads tokens and messages with its own code, so that each side checks the other.
 
+    conversation.py   what a stand-in and the wire say to each other
     wire.py           HTTP/2 over TLS for every stand-in: requests in, replies out
     http1.py          the same over HTTP/1.1
     jose.py           signed tokens, read

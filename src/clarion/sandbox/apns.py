@@ -12,11 +12,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from clarion.sandbox.apns_rules import PATH, Authority, authorize, check_path, is_message_id, judge
+from clarion.sandbox.conversation import Reply, Request
 from clarion.sandbox.fates import Fates
 from clarion.sandbox.outcomes import wish_of
 from clarion.sandbox.push import Push, Refused, Verdict
 from clarion.sandbox.stage import Stage
-from clarion.sandbox.wire import Reply, Request
 
 FIRST_STREAMS, USUAL_STREAMS = 1, 1000
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from clarion.sandbox.apns_token import Claims, is_signed_by, read_claims
+from clarion.sandbox.conversation import Request
 from clarion.sandbox.push import Alert, Push, Refused, Verdict
 from clarion.sandbox.registry import Key, Registry
-from clarion.sandbox.wire import Request
 
 PATH = "/3/device/"
 HOUR = 3600

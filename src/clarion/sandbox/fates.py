@@ -12,10 +12,10 @@ from dataclasses import replace
 
 from h2.errors import ErrorCodes
 
+from clarion.sandbox.conversation import Act, Reply
 from clarion.sandbox.outcomes import SLOW_SECONDS, Gone, Later, Mishap, Wish
 from clarion.sandbox.push import Push, Refused
 from clarion.sandbox.stage import Stage
-from clarion.sandbox.wire import Act, Reply
 
 REMEMBERED_ATTEMPTS = 100_000
 

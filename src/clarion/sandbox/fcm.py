@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
+from clarion.sandbox.conversation import Reply, Request
 from clarion.sandbox.fates import Fates
 from clarion.sandbox.fcm_auth import LIFETIME, PATH, AccessTokens, grant
 from clarion.sandbox.fcm_errors import JSON_HEADERS
@@ -19,7 +20,6 @@ from clarion.sandbox.fcm_rules import Asked, address_of, authorize, judge, proje
 from clarion.sandbox.outcomes import spelt_wish
 from clarion.sandbox.push import Refused
 from clarion.sandbox.stage import Stage
-from clarion.sandbox.wire import Reply, Request
 
 STREAMS = 100
 

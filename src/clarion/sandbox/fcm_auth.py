@@ -10,11 +10,11 @@ import secrets
 from collections.abc import Callable
 from urllib.parse import parse_qs
 
+from clarion.sandbox.conversation import Request
 from clarion.sandbox.fcm_errors import grant_error
 from clarion.sandbox.jose import WebToken, fits_rs256, read_token
 from clarion.sandbox.push import Refused
 from clarion.sandbox.registry import Registry
-from clarion.sandbox.wire import Request
 
 PATH = "/token"
 GRANT_TYPE = "urn:ietf:params:oauth:grant-type:jwt-bearer"

@@ -12,11 +12,11 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
+from clarion.sandbox.conversation import Request
 from clarion.sandbox.fcm_errors import Violation, error, invalid
 from clarion.sandbox.fcm_schema import REQUEST, read
 from clarion.sandbox.push import Alert, Push, Refused
 from clarion.sandbox.registry import Project, Registry
-from clarion.sandbox.wire import Request
 
 PAYLOAD_LIMIT = 4096
 LONGEST_TTL = 2_419_200  # four weeks, in seconds; also what is meant where none is given

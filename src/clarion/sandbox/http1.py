@@ -13,7 +13,7 @@ from typing import cast
 
 import h11
 
-from clarion.sandbox.wire import KEPT_BODY, Act, Conversation, Reply, Request
+from clarion.sandbox.conversation import KEPT_BODY, Act, Conversation, Reply, Request
 
 
 class Listener:

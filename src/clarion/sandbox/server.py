@@ -22,6 +22,7 @@ import uvicorn
 from clarion.sandbox import http1, wire
 from clarion.sandbox.apns import Apns
 from clarion.sandbox.certificates import Certificates, ensure_certificates
+from clarion.sandbox.conversation import Conversation
 from clarion.sandbox.fates import Fates
 from clarion.sandbox.faults import Fault
 from clarion.sandbox.fcm import Fcm
@@ -29,7 +30,6 @@ from clarion.sandbox.fcm_auth import AccessTokens
 from clarion.sandbox.stage import Stage
 from clarion.sandbox.web import make_app
 from clarion.sandbox.webpush import WebPush
-from clarion.sandbox.wire import Conversation
 
 UPKEEP_SECONDS = 1.0
 

@@ -11,13 +11,13 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
+from clarion.sandbox.conversation import Reply, Request
 from clarion.sandbox.fates import Fates
 from clarion.sandbox.outcomes import spelt_wish
 from clarion.sandbox.push import Refused
 from clarion.sandbox.stage import Stage
 from clarion.sandbox.webpush_outcomes import TABLE, UNAVAILABLE
 from clarion.sandbox.webpush_rules import PATH, judge, shortened_ttl
-from clarion.sandbox.wire import Reply, Request
 
 STREAMS = 100
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from clarion.sandbox.conversation import Request
 from clarion.sandbox.jose import fits_es256, octets_of, read_token
 from clarion.sandbox.push import Push, Refused, Verdict
 from clarion.sandbox.registry import Phone, Registry, Subscription
@@ -26,7 +27,6 @@ from clarion.sandbox.webpush_decryption import (
 )
 from clarion.sandbox.webpush_errors import refusal, wns_refusal
 from clarion.sandbox.webpush_message import Message, read_message
-from clarion.sandbox.wire import Request
 
 PATH = "/push/"
 BODY_LIMIT = 4096

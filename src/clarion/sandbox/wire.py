@@ -1,8 +1,7 @@
 """HTTP/2 over TLS for every stand-in, with the `h2` library over asyncio.
 
-`server.py` listens with it. A stand-in gives each connection a `Conversation`, which gets whole requests and
-returns replies as values, mishaps included; this file carries them out and knows no provider. Nothing here
-waits: a client that does not read is not read from, so that it cannot grow the buffers.
+`server.py` listens with it; what the stand-ins reply is carried out here. Nothing here waits: a client that does not
+read is not read from, so that it cannot grow the buffers.
 """
 
 from __future__ import annotations
@@ -14,8 +13,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import Enum, auto
-from typing import Protocol, cast
+from typing import cast
 
 import h2.config
 import h2.connection
@@ -25,68 +23,10 @@ from h2.errors import ErrorCodes
 from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame, SettingsFrame
 
-KEPT_BODY = 16 * 1024  # more of a body is counted but not kept: every provider refuses it for its size
+from clarion.sandbox.conversation import KEPT_BODY, Act, Conversation, Reply, Request
+
 CONNECTION_WINDOW = 1 << 24
 STREAM_WINDOW = 65_535
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """A whole request. Values of headers that are not UTF-8 carry surrogate escapes."""
-
-    method: str
-    path: str
-    authority: str
-    """Host, and port if it was named: whom the client thought it was talking to."""
-    headers: tuple[tuple[str, str], ...]
-    body: bytes
-    size: int
-    """Octets of the body, also of the part that was not kept."""
-
-
-class Act(Enum):
-    """What the wire does with a request."""
-
-    ANSWER = auto()
-    IGNORE = auto()
-    RESET = auto()
-    GOAWAY_BEFORE = auto()
-    """GOAWAY that does not cover this request."""
-    GOAWAY_UNANSWERED = auto()
-    """GOAWAY that covers this request, and no answer to it."""
-    GOAWAY_ANSWER = auto()
-    """GOAWAY that covers this request, then its answer."""
-    DROP = auto()
-    CUT = auto()
-    """No answer: our side ends without TLS's farewell (close_notify), the client's may go on."""
-
-
-@dataclass(frozen=True, slots=True)
-class Reply:
-    """What happens to a request."""
-
-    act: Act = Act.ANSWER
-    status: int = 200
-    headers: tuple[tuple[str, str], ...] = ()
-    body: bytes = b""
-    after: float = 0.0
-    """Seconds until it happens."""
-    code: ErrorCodes = ErrorCodes.NO_ERROR
-    streams: int | None = None
-    """A new limit of concurrent streams to announce first."""
-
-
-class Conversation(Protocol):
-    """A stand-in's side of one connection."""
-
-    first_streams: int
-    """How many streams the client may open at the beginning."""
-    goaway_reason: bytes
-    """Debug data of a GOAWAY."""
-
-    def answer(self, request: Request) -> Reply:
-        """Decide what happens to a request."""
-        ...
 
 
 @dataclass(slots=True)

@@ -9,7 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 from sqlalchemy import Connection
@@ -35,7 +35,7 @@ from clarion.service.push import (
     settle,
 )
 from clarion.service.withdrawals import send_withdrawals
-from clarion.store import channels, deliveries, notifications, runs
+from clarion.store import channels, deliveries, devices, notifications, runs
 from clarion.store.database import Database
 from clarion.store.notifications import Sending
 from clarion.store.runs import Phase, Run
@@ -50,7 +50,13 @@ PAGES_TOGETHER: Final = 4
 PAGES_UNSETTLED: Final = 40
 """A page that waits for one silent device does not stop the others, up to this many."""
 
+SILENCE_SECONDS: Final = 1.0
+"""When no page in flight is answered for so long, others may go: each waits for a silent device, or a slow service."""
+
 LEASE_MS: Final = 30_000
+CLOCKS_DIFFER_MS: Final = 60_000
+"""By so much the clock of the process that retires a device may lag behind this one."""
+
 Key = tuple[int, int]
 """A notification across organizations: (organization id, number)."""
 
@@ -83,6 +89,14 @@ class _Work:
     targets: list[Target]
     sendings: dict[Key, Sending]
     superseded: set[Key]
+    loaded_at: int
+
+
+class _Late(NamedTuple):
+    """What became known after a claim was loaded: recalls, and the rows of devices whose members gave them up."""
+
+    cancelled: set[Key]
+    left: set[int]
 
 
 @dataclass(slots=True, eq=False)
@@ -92,6 +106,7 @@ class _OpenPage:
     page: Page
     sendings: dict[Key, Sending]
     offering: asyncio.Task[None]
+    is_slow: bool = False
 
 
 class Lane:
@@ -105,7 +120,8 @@ class Lane:
         self._open: list[_OpenPage] = []
         self._rest: Rest | None = None
         self._failures = 0
-        self._leases_in_doubt = False
+        # A lane before this one may have left some, when the store was away at its end.
+        self._leases_in_doubt = True
         self.is_stopping = False
         self.wanted = asyncio.Event()  # set whenever there may be something to claim
 
@@ -200,12 +216,13 @@ class Lane:
                 await self._make_room()
             if self._rest is not None or self.is_stopping:
                 return
-            await self._drop_cancelled(page)
+            await self._drop_late(page, work.loaded_at)
             offering = asyncio.create_task(self._offer(page, work))
             self._open.append(_OpenPage(page, work.sendings, offering))
 
     def _is_full(self) -> bool:
-        return len(self._in_flight()) >= PAGES_IN_FLIGHT or len(self._open) >= PAGES_UNSETTLED
+        quick = sum(not (open_page.is_slow or open_page.offering.done()) for open_page in self._open)
+        return quick >= PAGES_IN_FLIGHT or len(self._open) >= PAGES_UNSETTLED
 
     def _in_flight(self) -> list[asyncio.Task[None]]:
         return [open_page.offering for open_page in self._open if not open_page.offering.done()]
@@ -215,19 +232,30 @@ class Lane:
         if len(self._open) >= PAGES_UNSETTLED:
             await self._settle_some()
             return
-        await asyncio.wait(self._in_flight(), return_when=asyncio.FIRST_COMPLETED)
+        answered, _ = await asyncio.wait(
+            self._in_flight(), timeout=SILENCE_SECONDS, return_when=asyncio.FIRST_COMPLETED
+        )
+        for open_page in self._open:
+            open_page.is_slow |= not answered
         ready = self._ready()
         if len(ready) >= PAGES_TOGETHER or any(_needs_care(open_page.page) for open_page in ready):
             await self._settle(ready)
 
-    async def _drop_cancelled(self, page: Page) -> None:
-        """Leave out what was recalled by now: a recall stops a broadcast at its next page."""
+    async def _drop_late(self, page: Page, loaded_at: int) -> None:
+        """Leave out what was recalled by now, and devices that were given up: neither waits for the end of a run."""
         alerts = [segment for segment in page.segments if segment.run.kind is PushKind.ALERT]
         keys = {_key(segment.run) for segment in alerts}
-        cancelled = await self._context.database.read(notifications.find_cancelled, keys) if keys else set()
+        since = loaded_at - CLOCKS_DIFFER_MS
+        late = await self._context.database.read(_find_late, self._channel_id, keys, since)
         for segment in alerts:
-            if _key(segment.run) in cancelled:
+            if _key(segment.run) in late.cancelled:
                 segment.targets, segment.is_cancelled = [], True
+        if late.left:
+            for segment in page.segments:
+                segment.targets = [
+                    target._replace(is_retired=True) if target.row_id in late.left else target
+                    for target in segment.targets
+                ]
 
     async def _offer(self, page: Page, work: _Work) -> None:
         """Offer a page's segments, all at once."""
@@ -419,7 +447,12 @@ def _load(connection: Connection, claimed: Sequence[Run], now: int) -> _Work:
         and sendings[_key(run)].options.collapse_key is not None
         and deliveries.is_superseded(connection, *_key(run))
     }
-    return _Work(find_targets(connection, claimed, now), sendings, superseded)
+    return _Work(find_targets(connection, claimed, now), sendings, superseded, now)
+
+
+def _find_late(connection: Connection, channel_id: int, keys: set[Key], since: int) -> _Late:
+    cancelled = notifications.find_cancelled(connection, keys) if keys else set()
+    return _Late(cancelled, devices.find_left(connection, channel_id, since))
 
 
 def _hold_and_release(connection: Connection, channel_id: int, owner: str, rest: Rest) -> None:
