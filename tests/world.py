@@ -1,7 +1,7 @@
 """A small organization to act in, built through the store's own functions."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID, uuid4
@@ -12,12 +12,14 @@ from clarion.model.access import Access, Role
 from clarion.model.audience import Audience, Scope
 from clarion.model.errors import Refusal
 from clarion.model.notification import Content, Draft, Notification, Options
+from clarion.model.watermark import Filter
 from clarion.service.publish import Published, PublishRequest, publish
 from clarion.service.recall import recall
 from clarion.store import channels, devices, directory, inbox, notifications, runs
 from clarion.store.database import Database
-from clarion.store.inbox import InboxEntry
+from clarion.store.inbox import USUAL_DAYS, Horizon, InboxEntry
 from clarion.store.runs import Run
+from clarion.store.schema import LARGEST_NUMBER
 from clarion.store.targets import Target, find_targets
 from tests.clock import Clock
 
@@ -94,6 +96,10 @@ class World:
         """End a stay."""
         return await self.write(directory.leave, self.organization_id, self.streams[audience], member.id)
 
+    def as_member(self, member: "Member") -> Access:
+        """What a member is who calls for their own inbox."""
+        return replace(self.admin, user=member.user, member_id=member.id, role=Role.USER)
+
     def draft(self, scope: Scope = Scope.ORGANIZATION, **parts: Any) -> Draft:
         """A draft; `emails`, `groups` and `solution` name the audience, the rest are the draft's own parts."""
         named = {name: parts.pop(name) for name in ("emails", "groups", "solution") if name in parts}
@@ -145,8 +151,16 @@ class World:
         """What a member sees, newest first."""
         owner = await self.read(inbox.find_inbox_member, self.organization_id, member.user)
         assert owner is not None
-        page = await self.read(inbox.list_entries, self.organization_id, owner, limit, before)
+        below = LARGEST_NUMBER if before is None else before
+        page = await self.read(
+            inbox.list_entries, self.organization_id, owner, limit, below, Filter.USUAL, self.horizon
+        )
         return page.entries
+
+    @property
+    def horizon(self) -> Horizon:
+        """Now, and the usual days of an inbox."""
+        return Horizon(self.clock(), USUAL_DAYS)
 
     async def claim(self, owner: str = "worker", channel_id: int | None = None) -> list[Run]:
         """What a worker gets when it asks for work now; the lease is the worker's usual half minute."""

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
+from functools import partial
 from secrets import token_bytes
 from typing import Any
 from uuid import UUID, uuid4
@@ -11,13 +12,20 @@ from sqlalchemy import Connection, func, select
 
 from clarion.api.app import create_app
 from clarion.api.context import Door
+from clarion.api.live_events import Events
 from clarion.model.access import Role, mint_token
+from clarion.providers.registering import AddressCheck
 from clarion.service.access import Gatekeeper
 from clarion.service.allowance import Allowance
+from clarion.service.device_access import DeviceGatekeeper
+from clarion.service.live import Live
 from clarion.service.publish import publish
+from clarion.service.receipts import receipts_weight, receive
 from clarion.store import directory, tokens
 from clarion.store.database import Together
 from clarion.store.hints import HintSender
+from clarion.store.inbox import USUAL_DAYS, Horizon
+from clarion.store.inbox_hints import InboxHints
 from clarion.store.schema import idempotency_keys, notifications, push_runs, stream_entries
 from clarion.telemetry import Metrics
 from tests.world import Member, World
@@ -65,6 +73,10 @@ class Caller:
         """GET a path below the host."""
         return await self.http.get(path, params=query, headers=self._headers())
 
+    async def patch(self, path: str, body: object) -> httpx.Response:
+        """PATCH a path below the host."""
+        return await self.http.patch(path, json=body, headers=self._headers())
+
     async def delete(self, path: str) -> httpx.Response:
         """DELETE a path below the host."""
         return await self.http.delete(path, headers=self._headers())
@@ -73,18 +85,35 @@ class Caller:
         return {} if self.token is None else {"Authorization": f"BEARER {self.token}"}
 
 
-def make_door(world: World, requests_per_second: int = 1_000) -> Door:
+def make_door(world: World, requests_per_second: int = 1_000, most_streams: int = 100) -> Door:
     """The API's tools around a small organization."""
     database, clock = world.database, world.clock
+    allowance = Allowance(requests_per_second, clock)
+    gatekeeper = Gatekeeper(database, REGION, ELSEWHERE, allowance, clock)
+    inbox_hints = InboxHints(database)
     return Door(
         database=database,
         publish=Together(database, publish),
-        gatekeeper=Gatekeeper(database, REGION, ELSEWHERE, Allowance(requests_per_second, clock), clock),
-        hints=HintSender(),
+        gatekeeper=gatekeeper,
+        hints=HintSender(inboxes=inbox_hints),
+        live=Live(
+            database, gatekeeper, inbox_hints, Events(uuid4), lambda: Horizon(clock(), USUAL_DAYS), most_streams
+        ),
         metrics=Metrics(),
         clock=clock,
         new_uuid=uuid4,
+        devices=DeviceGatekeeper(database, REGION, ELSEWHERE, allowance),
+        receive=Together(database, partial(receive, slot=0), receipts_weight),
+        check_address=AddressCheck({"push.example.com"}, resolve=_look_up),
     )
+
+
+async def _look_up(host: str, _port: int) -> list[str]:
+    """Names as these tests know them; nothing is asked of the network."""
+    known = {"push.example.com": ["10.0.0.1"], "public.example.com": ["8.8.8.8"], "home.example.com": ["127.0.0.1"]}
+    if host not in known:
+        raise OSError("there is no such name")
+    return known[host]
 
 
 def make_http(door: Door) -> httpx.AsyncClient:

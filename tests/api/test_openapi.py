@@ -25,8 +25,22 @@ OPERATIONS = {
     ("/v2.0/tool/organizations/{organization_id}/notifications/{notification_id}", "delete"),
     ("/v2.0/tool/organizations/{organization_id}/members/{user_id}/notifications", "get"),
     ("/v2.0/tool/organizations/{organization_id}/members/{user_id}/notifications/{notification_id}", "get"),
+    ("/v2.0/tool/organizations/{organization_id}/members/{user_id}/sessions", "get"),
+    ("/v2.0/tool/organizations/{organization_id}/members/{user_id}/sessions", "post"),
+    ("/v2.0/tool/organizations/{organization_id}/members/{user_id}/sessions", "delete"),
+    ("/v2.0/tool/organizations/{organization_id}/members/{user_id}/sessions/{session_id}", "delete"),
+    ("/v2.0/tool/organizations/{organization_id}/sessions/refresh", "post"),
+    ("/v2.0/tool/organizations/{organization_id}/members/{user_id}/channels", "get"),
+    ("/v2.0/tool/organizations/{organization_id}/members/{user_id}/devices", "get"),
+    ("/v2.0/tool/organizations/{organization_id}/members/{user_id}/devices", "post"),
+    ("/v2.0/tool/organizations/{organization_id}/members/{user_id}/devices/{device_id}", "delete"),
+    ("/v2.0/tool/organizations/{organization_id}/devices/{device_id}", "delete"),
+    ("/v2.0/tool/organizations/{organization_id}/devices/{device_id}/address", "put"),
+    ("/v2.0/tool/organizations/{organization_id}/devices/{device_id}/receipts", "post"),
+    ("/v2.0/tool/organizations/{organization_id}/notifications/{notification_id}/stats", "get"),
     ("/v2.0/tool/version", "get"),
 }
+WITHOUT_A_TOKEN = ("/version", "/sessions/refresh")
 ERRORS_PAGE = Path(__file__).parents[2] / "docs" / "errors.md"
 
 
@@ -80,11 +94,13 @@ async def test_the_five_examples_are_the_contract_s_and_work(
         assert (await caller.send(sent)).status_code == 201
 
 
-def test_every_operation_but_the_version_wants_a_token(description: dict[str, Any]) -> None:
+def test_every_operation_wants_a_token_but_the_version_and_the_exchange_of_one(
+    description: dict[str, Any],
+) -> None:
     assert description["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
     for path, _, operation in operations(description):
         wanted = operation.get("security", description.get("security"))
-        assert wanted == ([{}] if path.endswith("/version") else [{"token": []}])
+        assert wanted == ([{}] if path.endswith(WITHOUT_A_TOKEN) else [{"token": []}])
 
 
 def test_the_schema_takes_every_spelling_of_emails_groups_and_start_at(description: dict[str, Any]) -> None:
@@ -118,6 +134,19 @@ def test_every_status_that_an_operation_answers_is_described(description: dict[s
         "deleteNotification": {"204"} | common,
         "listInbox": {"200"} | common,
         "getInboxEntry": {"200"} | common,
+        "createSession": {"201", "408", "413", "415"} | common,
+        "refreshSession": {"200", "408", "413", "415"} | common,
+        "listSessions": {"200"} | common,
+        "deleteSession": {"204"} | common,
+        "deleteSessions": {"204"} | common,
+        "listChannels": {"200"} | common,
+        "registerDevice": {"200", "201", "408", "409", "413", "415"} | common,
+        "listDevices": {"200"} | common,
+        "removeDevice": {"204"} | common,
+        "changeDeviceAddress": {"200", "408", "413", "415"} | common,
+        "leaveDevice": {"204"} | common,
+        "addReceipts": {"204", "408", "413", "415"} | common,
+        "getNotificationStats": {"200"} | common,
         "getVersion": {"200"},
     }
 

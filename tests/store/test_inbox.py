@@ -5,6 +5,8 @@ from uuid import uuid4
 from sqlalchemy import insert
 
 from clarion.model.audience import Scope
+from clarion.model.watermark import Filter
+from clarion.service.inbox import list_inbox
 from clarion.service.recall import recall
 from clarion.store import inbox
 from clarion.store.inbox import CopyState, InboxEntry
@@ -19,7 +21,7 @@ def texts(entries: list[InboxEntry]) -> list[str]:
 async def find(world: World, member: Member, notification: object) -> InboxEntry | None:
     owner = await world.read(inbox.find_inbox_member, world.organization_id, member.user)
     assert owner is not None
-    return await world.read(inbox.find_entry, world.organization_id, owner, notification)  # type: ignore[arg-type]
+    return await world.read(inbox.find_entry, world.organization_id, owner, notification, world.horizon)  # type: ignore[arg-type]
 
 
 async def mark(world: World, member: Member, number: int, state: CopyState) -> None:
@@ -120,7 +122,8 @@ async def test_a_copy_is_read_when_it_was_or_when_all_up_to_there_were(world: Wo
     await mark(world, ann, told[3].id, CopyState.DISMISSED)
     through = members.update().where(members.c.id == ann.id).values(read_through_seq=2)
     await world.write(lambda connection: connection.execute(through))
-    states = [entry.state for entry in reversed(await world.inbox(ann))]
+    page = await world.read(list_inbox, world.as_member(ann), ann.user, Filter.ALL, 10, world.horizon)
+    states = [entry.state for entry in reversed(page.entries)]
     assert states == [CopyState.SENT, CopyState.READ, CopyState.SENT, CopyState.DISMISSED]
 
 

@@ -98,6 +98,7 @@ def test_a_folder_in_its_place_and_a_folder_that_takes_nothing_are_told(path: Pa
         MasterKeys(path).read()
     with pytest.raises(KeysError, match="cannot be written"):
         MasterKeys(path).write(Keyring((ONE,)))
+    assert list(path.parent.iterdir()) == [path]  # and no half of a key
 
 
 def test_a_half_written_file_of_one_who_died_is_in_nobodys_way(path: Path) -> None:

@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 
 from clarion.model.audience import Scope
 from clarion.model.notification import Content
+from clarion.model.watermark import Filter, Walk
 from clarion.service.inbox import list_inbox
 from clarion.store.notifications import list_notifications
 from clarion.store.slices import MOST_PAGE_CHARACTERS, count_fitting
@@ -42,12 +43,12 @@ async def test_a_page_of_long_notifications_ends_early_and_the_next_one_goes_on(
 
 async def test_a_page_of_a_long_inbox_ends_early_and_the_next_one_goes_on(world: World) -> None:
     told = await tell_long_ones(world, 10)
-    pages, before = [], None
-    while True:
-        page = await world.read(list_inbox, world.admin, world.admin.user, 7, before)
-        pages.append([entry.notification for entry in page.entries])
-        if (before := page.next_before) is None:
-            break
+    pages: list[list[object]] = []
+    start: Walk | Filter | None = Filter.USUAL
+    while start is not None:
+        listing = await world.read(list_inbox, world.admin, world.admin.user, start, 7, world.horizon)
+        pages.append([entry.notification for entry in listing.entries])
+        start = listing.rest
     assert [len(page) for page in pages] == [4, 4, 2]
     assert [uuid for page in pages for uuid in page] == told
 

@@ -11,7 +11,20 @@ from litestar.datastructures import State
 from litestar.exceptions import HTTPException
 from litestar.static_files import create_static_files_router
 
-from clarion.api import errors, health, inbox, notifications, openapi
+from clarion.api import (
+    channels,
+    devices,
+    errors,
+    health,
+    inbox,
+    live,
+    notifications,
+    openapi,
+    phone,
+    receipts,
+    sessions,
+    stats,
+)
 from clarion.api.body import MOST_OCTETS
 from clarion.api.context import Door
 from clarion.api.envelope import Envelope
@@ -31,7 +44,25 @@ def create_app(door: Door) -> Envelope:
             notifications.get_notification,
             notifications.delete_notification,
             inbox.list_member_notifications,
+            inbox.read_member_notifications,
+            inbox.get_inbox_summary,
+            live.stream_member_notifications,
             inbox.get_member_notification,
+            inbox.patch_member_notification,
+            inbox.delete_member_notification,
+            sessions.create_session,
+            sessions.refresh_tokens,
+            sessions.list_member_sessions,
+            sessions.delete_session,
+            sessions.delete_member_sessions,
+            channels.list_member_channels,
+            devices.register_device,
+            devices.list_member_devices,
+            devices.remove_member_device,
+            devices.change_device_address,
+            devices.delete_device,
+            receipts.add_receipts,
+            stats.get_stats,
             health.get_version,
         ],
     )
@@ -40,7 +71,7 @@ def create_app(door: Door) -> Envelope:
         openapi.SWAGGER_PATH, [openapi.SWAGGER_FILES], include_in_schema=False
     )
     application = Litestar(
-        route_handlers=[tool, *operators, swagger],
+        route_handlers=[tool, *operators, swagger, phone.create_router(phone.read_files())],
         exception_handlers={
             Refusal: errors.answer_refusal,
             HTTPException: errors.answer_http_error,

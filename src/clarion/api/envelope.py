@@ -21,8 +21,11 @@ CORS: Final = [
     (b"access-control-expose-headers", b"X-Request-Id, Retry-After, Idempotency-Replayed"),
 ]
 PREFLIGHT: Final = [
-    (b"access-control-allow-methods", b"GET, POST, PATCH, DELETE, OPTIONS"),
-    (b"access-control-allow-headers", b"Authorization, Content-Type, Idempotency-Key, X-Request-Id"),
+    (b"access-control-allow-methods", b"GET, POST, PUT, PATCH, DELETE, OPTIONS"),
+    (
+        b"access-control-allow-headers",
+        b"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-Request-Id",
+    ),
     (b"access-control-max-age", b"86400"),
 ]
 
@@ -47,12 +50,13 @@ class Envelope:
         if scope["method"] == "OPTIONS":
             extra += PREFLIGHT
         started = perf_counter()
-        status = 500
+        status: int | None = None
 
         async def send_enveloped(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                self._metrics.request(status)  # a stream lasts for minutes
                 message["headers"] = [*message["headers"], *extra]
             await send(message)
 
@@ -60,7 +64,8 @@ class Envelope:
         try:
             await self._application(scope, receive, send_enveloped)
         finally:
-            self._metrics.request(status)
+            if status is None:
+                self._metrics.request(500)
             logger.debug(
                 "request",
                 method=scope["method"],

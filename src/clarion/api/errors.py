@@ -15,12 +15,15 @@ from clarion.model.errors import (
     Conflict,
     Forbidden,
     Invalid,
+    IssuerUnavailable,
     NotFound,
     NotJson,
     Refusal,
     StoreUnavailable,
     TooLarge,
     TooManyRequests,
+    TooManyStreams,
+    TooOld,
     TooSlow,
     Unauthenticated,
     WrongRegion,
@@ -35,10 +38,13 @@ STATUS: Final[dict[type[Refusal], int]] = {
     NotFound: 404,
     TooSlow: 408,
     Conflict: 409,
+    TooOld: 410,
     TooLarge: 413,
     NotJson: 415,
     WrongRegion: 421,
     TooManyRequests: 429,
+    TooManyStreams: 503,
+    IssuerUnavailable: 503,
     StoreUnavailable: 503,
 }
 
@@ -90,7 +96,12 @@ def _headers(refusal: Refusal) -> dict[str, str]:
     match refusal:
         case Unauthenticated():
             return {"WWW-Authenticate": "Bearer"}
-        case StoreUnavailable(retry_after_seconds=seconds) | TooManyRequests(retry_after_seconds=seconds):
+        case (
+            IssuerUnavailable(retry_after_seconds=seconds)
+            | StoreUnavailable(retry_after_seconds=seconds)
+            | TooManyRequests(retry_after_seconds=seconds)
+            | TooManyStreams(retry_after_seconds=seconds)
+        ):
             return {"Retry-After": str(seconds)}
         case TooLarge() | TooSlow():
             return {"Connection": "close"}  # the rest of the body is not read

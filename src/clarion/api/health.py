@@ -37,16 +37,17 @@ async def get_metrics(request: ApiRequest) -> Response[bytes]:
     """Figures for Prometheus."""
     tools = door(request)
     now = tools.clock()
-    figures = await tools.database.read(_look_up, now)
+    figures = await tools.database.read(_look_up, now, tools.live.count)
     return Response(tools.metrics.render(figures), media_type="text/plain; version=0.0.4")
 
 
-def _look_up(connection: Connection, now: int) -> StoreFigures:
+def _look_up(connection: Connection, now: int, live_streams: int) -> StoreFigures:
     due_at = oldest_due(connection, now)
     ends = list_expiries(connection)
     return StoreFigures(
         queue_age_seconds=0 if due_at is None else (now - due_at) / 1000,
         channels_held=count_held(connection, now),
+        live_streams=live_streams,
         days_left=tuple((end.channel_id, end.provider, days_left(end.expires_at, now)) for end in ends),
     )
 

@@ -98,11 +98,11 @@ async def list_organization_notifications(
     """A page of notifications; `continuationToken` leads to the next."""
     access = await authenticate_sender(request, organization_id)
     size, before = read_page(_LIST, limit, continuation_token)
-    found = await door(request).database.read(list_notifications, access.organization_id, size + 1, before)
-    items = [notification_answer(notification) for notification in found[:size]]
+    page = await door(request).database.read(list_notifications, access.organization_id, size, before)
+    items = [notification_answer(notification) for notification in page.items]
     answer: NotificationList = {"count": len(items), "items": items}
-    if len(found) > size:
-        answer["continuationToken"] = encode_cursor(_LIST, found[size - 1].id)
+    if page.next_before is not None:
+        answer["continuationToken"] = encode_cursor(_LIST, page.next_before)
     return answer
 
 

@@ -25,6 +25,7 @@ from litestar.openapi.spec import (
 )
 from litestar.openapi.spec.enums import OpenAPIType
 
+from clarion.api.checking import Body
 from clarion.api.schemas import NotificationBody
 
 SWAGGER_FILES: Final = Path(swagger_ui.__file__).parent / "static"
@@ -57,15 +58,28 @@ ERRORS: Final[dict[int, ResponseSpec]] = {
     404: _error("Absent, or hidden from this caller."),
     421: _error("The token belongs to another region; `region` and `baseUrl` say which."),
     429: _error("Too many requests; try again after `Retry-After` seconds."),
-    503: _error("Nothing can be stored right now, and nothing was; try again after `Retry-After` seconds."),
+    503: _error(
+        "Nothing can be stored right now, and nothing was, or the issuer of the ID token cannot be asked for its "
+        "keys; try again after `Retry-After` seconds."
+    ),
 }
 
-CREATE_ERRORS: Final = ERRORS | {
+BODY_ERRORS: Final = ERRORS | {
     408: _error("The body did not arrive in time."),
-    409: _error("The Idempotency-Key stands for another body."),
     413: _error("The body is larger than 1 MiB."),
     415: _error("The body is declared to be something other than JSON."),
 }
+
+CHANGE_ERRORS: Final = BODY_ERRORS | {409: _error("This state is the service's to set.")}
+SYNC_ERRORS: Final = ERRORS | {
+    410: _error("The watermark cannot serve any more: forget everything and list anew.")
+}
+TOO_MANY_DEVICES: Final = {409: _error("The member has a hundred devices already.")}
+
+STREAM_ANSWERS: Final = SYNC_ERRORS | {
+    200: ResponseSpec(str, generate_examples=False, media_type="text/event-stream", description="Events, until `bye`."),
+}
+CREATE_ERRORS: Final = BODY_ERRORS | {409: _error("The Idempotency-Key stands for another body.")}
 
 _SOLUTION: Final = "3f1c9a52-7d0e-4c55-9a55-0c3f6f1f7a10"
 
@@ -149,10 +163,10 @@ class _Generated(Schema):
         return self._schema
 
 
-def _body_schema() -> _Generated:
-    """The schema of the request body, with what it refers to in place: Litestar keeps only its own components."""
-    schema = NotificationBody.model_json_schema()
-    return _Generated(_inlined(schema, schema.pop("$defs")))
+def _body_schema(model: type[Body]) -> _Generated:
+    """The schema of a request's body, with what it refers to in place: Litestar keeps only its own components."""
+    schema = model.model_json_schema()
+    return _Generated(_inlined(schema, schema.pop("$defs", {})))
 
 
 def _inlined(value: Any, definitions: dict[str, Any]) -> Any:
@@ -175,7 +189,7 @@ class CreateOperation(Operation):
         examples: dict[str, Example | Reference] = {
             name: Example(summary=summary, value=value) for name, (summary, value) in EXAMPLES.items()
         }
-        body = OpenAPIMediaType(schema=_body_schema(), examples=examples)
+        body = OpenAPIMediaType(schema=_body_schema(NotificationBody), examples=examples)
         self.request_body = RequestBody(required=True, content={"application/json": body})
         key = Parameter(
             name="Idempotency-Key",
@@ -187,10 +201,27 @@ class CreateOperation(Operation):
         self.parameters = [*(self.parameters or []), key]
 
 
+def operation_with(model: type[Body], *, is_optional: bool = False) -> type[Operation]:
+    """The description of a handler that reads a body of this model by itself."""
+
+    @dataclass
+    class WithBody(Operation):
+        def __post_init__(self) -> None:
+            media_type = OpenAPIMediaType(schema=_body_schema(model))
+            self.request_body = RequestBody(
+                required=not is_optional, content={"application/json": media_type}
+            )
+
+    return WithBody
+
+
 def openapi_config(base_path: str, version: str) -> OpenAPIConfig:
     """The description's frame."""
     token = SecurityScheme(
-        type="http", scheme="bearer", description="A personal access token, such as `BEARER clr_us-east-1_…`."
+        type="http",
+        scheme="bearer",
+        description="A personal access token, such as `BEARER clr_us-east-1_…`; for what is one member's own also a "
+        "session's token (`cls_…`), or an ID token of the issuer that the organization trusts.",
     )
     return OpenAPIConfig(
         title="Clarion",

@@ -4,13 +4,14 @@ Requests are pydantic models, which name every fault of a body at once; answers 
 OpenAPI description is generated from both.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, NotRequired, TypedDict, cast
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import AfterValidator, BeforeValidator, Field
 
+from clarion.api.checking import Body, check, one_per_path
 from clarion.model.audience import (
     MOST_EMAILS,
     MOST_GROUPS,
@@ -27,11 +28,11 @@ from clarion.model.notification import (
     NO_OPTIONS,
     Content,
     Draft,
+    Interruption,
     Notification,
     Options,
     Priority,
 )
-from clarion.store.inbox import CopyState, InboxEntry
 
 SCOPES: Final = {
     "USR": Scope.USERS,
@@ -73,11 +74,13 @@ def _check_email(email: str) -> str:
     return email
 
 
-def _read_moment(value: object) -> object:
+def read_moment(value: object) -> object:
+    """Read a moment as a caller may write it, for pydantic."""
     return None if value is None else parse_start_at(value)
 
 
-def _read_uuid(value: object) -> object:
+def read_uuid(value: object) -> object:
+    """Read a UUID in a string, for pydantic, whose strict mode takes none."""
     if not isinstance(value, str):
         return value
     try:
@@ -86,15 +89,21 @@ def _read_uuid(value: object) -> object:
         raise ValueError("is not a UUID") from None
 
 
+def _check_image_url(url: str) -> str:
+    if re.fullmatch(IMAGE_URL, url) is None:
+        raise ValueError("is not an https URL; other characters than those of a URL are written as %XX")
+    return url
+
+
+IMAGE_URL: Final = (
+    r"https://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?"
+)
+
 Email = Annotated[str, Field(max_length=100), AfterValidator(_check_email)]
 Key = Annotated[str, Field(min_length=1, max_length=64)]
 
 
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True, alias_generator=to_camel, frozen=True)
-
-
-class ContentBody(_Body):
+class ContentBody(Body):
     """What the notification says, and the screen that a tap opens."""
 
     text: Annotated[str, Field(max_length=200)]
@@ -110,7 +119,7 @@ class ContentBody(_Body):
     )
 
 
-class OptionsBody(_Body):
+class OptionsBody(Body):
     """How it is pushed. The inbox does not depend on it."""
 
     ttl: Annotated[int, Field(ge=0, le=28 * 86_400)] | None = Field(
@@ -122,9 +131,26 @@ class OptionsBody(_Body):
     sound: Key | None = None
     category: Key | None = None
     thread_id: Key | None = None
+    image_url: (
+        Annotated[
+            str,
+            Field(max_length=1_000, json_schema_extra={"pattern": f"^{IMAGE_URL}$"}),
+            AfterValidator(_check_image_url),
+        ]
+        | None
+    ) = Field(None, description="A picture that the banner shows; the device fetches it.")
+    channel_id: Annotated[str, Field(min_length=1, max_length=100)] | None = Field(
+        None, description="Android: the app's notification channel."
+    )
+    critical: bool | None = Field(
+        None, description="iOS: sounds also when the device is silent, if Apple allowed the app to."
+    )
+    interruption_level: Literal["passive", "active", "time-sensitive"] | None = Field(
+        None, description="iOS: how far the banner may intrude."
+    )
 
 
-class NotificationBody(_Body):
+class NotificationBody(Body):
     """A notification to send."""
 
     content: ContentBody
@@ -137,7 +163,7 @@ class NotificationBody(_Body):
         Annotated[list[str], Field(max_length=MOST_GROUPS)] | None,
         BeforeValidator(_split_groups, json_schema_input_type=list[str] | str | None),
     ] = Field(None, description="For SLN_GRP: group names inside the solution, spelt like emails.")
-    solution_id: Annotated[UUID | None, BeforeValidator(_read_uuid, json_schema_input_type=UUID | None)] = (
+    solution_id: Annotated[UUID | None, BeforeValidator(read_uuid, json_schema_input_type=UUID | None)] = (
         Field(None, description="For SLN and SLN_GRP; with the others it names the solution whose jig opens.")
     )
     description: Annotated[str, Field(max_length=100)] | None = Field(
@@ -145,7 +171,7 @@ class NotificationBody(_Body):
     )
     start_at: Annotated[
         int | None,
-        BeforeValidator(_read_moment, json_schema_input_type=str | Annotated[int, Field(ge=0)] | None),
+        BeforeValidator(read_moment, json_schema_input_type=str | Annotated[int, Field(ge=0)] | None),
     ] = Field(
         None, description="When to send: RFC 3339 with an offset, or seconds or milliseconds. Absent: now."
     )
@@ -157,14 +183,10 @@ def read_draft(value: dict[str, Any], faults: Sequence[Fault] = ()) -> tuple[Dra
 
     Raises Invalid with all faults at once, those already found among them.
     """
-    body, found = None, list(faults)
-    try:
-        body = NotificationBody.model_validate(value)
-    except ValidationError as error:
-        found += [_fault(details) for details in error.errors(include_url=False)]
+    body, found = check(NotificationBody, value, faults)
     found += _missing(value, {fault.path for fault in found})
     if body is None or found:
-        raise Invalid.because(_one_per_path(found))
+        raise Invalid.because(one_per_path(found))
     ignored = [key for key, scope in _ONLY_FOR.items() if value.get(key) is not None and body.scope != scope]
     return _draft(body), ignored
 
@@ -185,48 +207,6 @@ def _is_absent(value: object) -> bool:
     if isinstance(value, str | list) and all(isinstance(item, str) for item in value):
         return not split_names(value)
     return value is None
-
-
-def _fault(details: Any) -> Fault:
-    path = ""
-    for part in details["loc"]:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-    return Fault(path, _sentence(details))
-
-
-_SENTENCES: Final = {
-    "missing": "is required",
-    "extra_forbidden": "is not a known key",
-    "model_type": "must be an object",
-    "dict_type": "must be an object",
-    "list_type": "must be an array or a string",
-}
-
-
-def _sentence(details: Any) -> str:
-    """Pydantic's finding as the end of a sentence that begins with the path."""
-    if details["type"] in _SENTENCES:
-        return _SENTENCES[details["type"]]
-    context = details.get("ctx", {})
-    match details["type"]:
-        case "string_too_long":
-            return f"has {len(details['input'])} characters; at most {context['max_length']} are allowed"
-        case "too_long":
-            return f"has {context['actual_length']} entries; at most {context['max_length']} are allowed"
-        case "literal_error":
-            return f"must be one of {context['expected']}"
-        case "value_error":
-            return str(context["error"])
-    message: str = details["msg"]
-    return message.replace("Input should be", "must be", 1)
-
-
-def _one_per_path(faults: list[Fault]) -> list[Fault]:
-    """The first fault of each path: a value that was set aside as odd must not be called missing as well."""
-    first: dict[str, Fault] = {}
-    for fault in faults:
-        first.setdefault(fault.path, fault)
-    return list(first.values())
 
 
 def _draft(body: NotificationBody) -> Draft:
@@ -261,6 +241,10 @@ def _options(body: OptionsBody) -> Options:
         sound=body.sound,
         category=body.category,
         thread=body.thread_id,
+        image_url=body.image_url,
+        android_channel=body.channel_id,
+        interruption=None if body.interruption_level is None else Interruption(body.interruption_level),
+        is_critical=bool(body.critical),
     )
 
 
@@ -287,6 +271,10 @@ class OptionsAnswer(TypedDict, total=False):
     sound: str
     category: str
     threadId: str
+    imageUrl: str
+    channelId: str
+    critical: bool
+    interruptionLevel: str
 
 
 class NotificationAnswer(TypedDict):
@@ -322,29 +310,6 @@ class NotificationList(TypedDict):
 
     count: int
     items: list[NotificationAnswer]
-    continuationToken: NotRequired[str]
-
-
-class InboxEntryAnswer(TypedDict):
-    """A notification as its member sees it."""
-
-    organizationId: UUID
-    notificationId: UUID
-    userId: UUID
-    state: str
-    startAt: str
-    content: ContentAnswer
-    createdAt: str
-    createdBy: UUID
-    updatedAt: str
-    updatedBy: UUID
-
-
-class InboxList(TypedDict):
-    """A page of an inbox; `count` is the size of this page."""
-
-    count: int
-    items: list[InboxEntryAnswer]
     continuationToken: NotRequired[str]
 
 
@@ -398,32 +363,19 @@ def content_answer(content: Content) -> ContentAnswer:
     return answer
 
 
-def inbox_entry_answer(entry: InboxEntry, organization: UUID, user: UUID) -> InboxEntryAnswer:
-    """Tell an entry of a member's inbox."""
-    return {
-        "organizationId": organization,
-        "notificationId": entry.notification,
-        "userId": user,
-        "state": entry.state.upper(),
-        "startAt": to_rfc3339(entry.start_at),
-        "content": content_answer(entry.content),
-        "createdAt": to_rfc3339(entry.created_at),
-        "createdBy": entry.created_by,
-        "updatedAt": to_rfc3339(entry.updated_at),
-        "updatedBy": entry.created_by if entry.state is CopyState.SENT else user,
-    }
-
-
 def _options_answer(options: Options) -> OptionsAnswer:
-    answer: OptionsAnswer = {"ttl": options.ttl_seconds, "priority": options.priority}
-    if options.collapse_key is not None:
-        answer["collapseKey"] = options.collapse_key
-    if options.badge is not None:
-        answer["badge"] = options.badge
-    if options.sound is not None:
-        answer["sound"] = options.sound
-    if options.category is not None:
-        answer["category"] = options.category
-    if options.thread is not None:
-        answer["threadId"] = options.thread
-    return answer
+    optional = {
+        "collapseKey": options.collapse_key,
+        "badge": options.badge,
+        "sound": options.sound,
+        "category": options.category,
+        "threadId": options.thread,
+        "imageUrl": options.image_url,
+        "channelId": options.android_channel,
+        "critical": options.is_critical or None,
+        "interruptionLevel": options.interruption,
+    }
+    answer = {"ttl": options.ttl_seconds, "priority": options.priority}
+    return cast(
+        "OptionsAnswer", answer | {key: value for key, value in optional.items() if value is not None}
+    )

@@ -1,9 +1,12 @@
-"""Personal access tokens and roles: the text of a token, what it proves, and what a role may do.
+"""Tokens, roles and sessions: the text of a token, what it proves, and what its owner may do.
 
     clr_us-east-1_0123456789abcdef_<64 hex digits of secret><8 hex digits of checksum>
 
 The region is readable so that a call to the wrong region is answered without a look-up, the checksum tells a
 mistyped token from a wrong one, and the secret has 256 bits, so SHA-256 is the right hash to store.
+
+A *session* is one member's app signed in. Its `Access` has the role USER whatever the member is, so an app never
+sends and never reads another member's inbox.
 """
 
 import hashlib
@@ -11,7 +14,7 @@ import hmac
 import re
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from uuid import UUID
 
@@ -21,7 +24,19 @@ TOKEN_LIFETIME_MS = 183 * 86_400_000
 TOKEN_LEASE_MS = 14 * 86_400_000
 """A token that nobody used for two weeks lapses."""
 
-_TOKEN = re.compile(r"clr_([a-z0-9-]{1,32})_([0-9a-f]{16})_([0-9a-f]{64})([0-9a-f]{8})", re.ASCII)
+
+class TokenKind(StrEnum):
+    """What a token is for: the word that it begins with."""
+
+    PERSONAL = "clr"
+    SESSION = "cls"
+    REFRESH = "clf"
+    DEVICE = "cld"
+
+
+_TOKEN = re.compile(
+    rf"({'|'.join(TokenKind)})_([a-z0-9-]{{1,32}})_([0-9a-f]{{16}})_([0-9a-f]{{64}})([0-9a-f]{{8}})", re.ASCII
+)
 
 
 class Role(StrEnum):
@@ -41,6 +56,7 @@ class Role(StrEnum):
 class TokenText:
     """The parts of a well-formed token. `key` finds its row, `secret_hash` must equal the stored one."""
 
+    kind: TokenKind
     region: str
     key: str
     secret_hash: bytes
@@ -51,8 +67,19 @@ class TokenText:
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """One member's app, signed in. `ends_at` is when what it showed is good no more.
+
+    `id` is absent when an ID token of the organization's issuer was shown: nothing is stored for those.
+    """
+
+    ends_at: int
+    id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
-    """Who calls, and what they are in the organization that they named."""
+    """Who calls, and what they are in the organization that they named; `session` when it is a member's app."""
 
     organization_id: int
     organization: UUID
@@ -61,11 +88,27 @@ class Access:
     user: UUID
     member_id: int
     role: Role
+    session: Session | None = None
+
+    def of_session(self, session: Session) -> "Access":
+        """The same member through their app, with the powers of an app."""
+        return replace(self, role=Role.USER, session=session)
+
+    def may_see(self, user: UUID) -> bool:
+        """Whether a member's own things, such as their inbox, are there for this caller."""
+        return self.user == user or self.role.may_send
 
 
-def mint_token(region: str, random_octets: Callable[[int], bytes]) -> tuple[str, TokenText]:
+def mint_token(
+    region: str, random_octets: Callable[[int], bytes], kind: TokenKind = TokenKind.PERSONAL
+) -> tuple[str, TokenText]:
     """Make a new token; its text is shown once and never stored."""
-    body = f"clr_{region}_{random_octets(8).hex()}_{random_octets(32).hex()}"
+    return spell_token(kind, region, random_octets(8).hex(), random_octets(32))
+
+
+def spell_token(kind: TokenKind, region: str, key: str, secret: bytes) -> tuple[str, TokenText]:
+    """Write a token of these parts."""
+    body = f"{kind}_{region}_{key}_{secret.hex()}"
     text = body + _checksum(body)
     parsed = parse_token(text)
     assert parsed is not None
@@ -75,9 +118,10 @@ def mint_token(region: str, random_octets: Callable[[int], bytes]) -> tuple[str,
 def parse_token(text: str) -> TokenText | None:
     """Take a token apart; None when it is not one, which includes a wrong checksum."""
     match = _TOKEN.fullmatch(text)
-    if match is None or _checksum(text[:-8]) != match[4]:
+    if match is None or _checksum(text[:-8]) != match[5]:
         return None
-    return TokenText(match[1], match[2], hashlib.sha256(bytes.fromhex(match[3])).digest())
+    secret = bytes.fromhex(match[4])
+    return TokenText(TokenKind(match[1]), match[2], match[3], hashlib.sha256(secret).digest())
 
 
 def _checksum(text: str) -> str:

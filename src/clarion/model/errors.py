@@ -12,8 +12,11 @@ knows a status code. The tree:
     ├── Forbidden          a valid token that may not do this
     ├── NotFound           absent, or hidden from this caller: no difference is made
     ├── Conflict           the request contradicts what is stored
+    ├── TooOld             what the caller goes on from cannot be gone on from; they start anew
     ├── WrongRegion        the organization or the token lives elsewhere; says where
     ├── TooManyRequests    this caller asks more often than it may
+    ├── TooManyStreams     this process keeps as many live streams open as it can
+    ├── IssuerUnavailable  an ID token cannot be checked right now: its issuer's keys are not to be had
     └── StoreUnavailable   nothing can be stored right now; nothing was, or the database did not say so any more
 """
 
@@ -51,13 +54,13 @@ class Invalid(Refusal):
     code = "invalid_request"
 
     @classmethod
-    def because(cls, faults: Sequence[Fault]) -> "Invalid":
+    def because(cls, faults: Sequence[Fault], *, code: str | None = None) -> "Invalid":
         """Make a refusal whose sentence names the first fault and counts the others; it tells `MOST_FAULTS`."""
         first, told = faults[0], faults[:MOST_FAULTS]
         end = ", where the list ends" if len(told) == MOST_FAULTS else ""
         more = f" ({len(told) - 1} more in details{end})" if len(told) > 1 else ""
         where = f"{first.path}: " if first.path else ""
-        return cls(f"{where}{first.message}{more}", faults=told)
+        return cls(f"{where}{first.message}{more}", code=code, faults=told)
 
 
 class TooLarge(Refusal):
@@ -105,6 +108,12 @@ class Conflict(Refusal):
     code = "conflict"
 
 
+class TooOld(Refusal):
+    """What the caller goes on from is too old, or not of this database: forget everything and start anew."""
+
+    code = "sync_token_too_old"
+
+
 class WrongRegion(Refusal):
     """The token belongs to another region, and so do the organizations that it can see."""
 
@@ -124,6 +133,26 @@ class TooManyRequests(Refusal):
 
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__("Too many requests with this token or for this organization; try again later.")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class TooManyStreams(Refusal):
+    """This process keeps as many live streams open as it can, or is about to end."""
+
+    code = "too_many_streams"
+
+    def __init__(self, retry_after_seconds: int = 10) -> None:
+        super().__init__("The service cannot keep another live stream open right now; try again later.")
+        self.retry_after_seconds = retry_after_seconds
+
+
+class IssuerUnavailable(Refusal):
+    """An ID token cannot be checked right now; it may be good."""
+
+    code = "issuer_unavailable"
+
+    def __init__(self, retry_after_seconds: int = 30) -> None:
+        super().__init__("The issuer of this ID token cannot be asked for its keys right now; try again later.")
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -14,11 +14,19 @@ from clarion.model.notification import Content, Options
 from clarion.model.outcome import Misconfigured, Outcome, Unavailable
 
 
+class Banner(NamedTuple):
+    """A banner that a withdrawal takes away: whose it is, and the sender's key under which it may stand."""
+
+    notification: UUID
+    collapse_key: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Push:
     """One notification for many devices. `expires_at` in milliseconds; no push service keeps it longer.
 
-    `number` is the notification's in its organization: with a device it makes the id of a push.
+    `number` is the notification's in its organization: with a device it makes the id of a push. `also`: further
+    banners that a withdrawal takes away with this notification's.
     """
 
     number: int
@@ -29,6 +37,7 @@ class Push:
     options: Options
     kind: PushKind
     expires_at: int
+    also: tuple[Banner, ...] = ()
 
 
 class Parcel(NamedTuple):

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, Select, and_, bindparam, func, insert, or_, select, text, update
 
-from clarion.store.schema import channels, devices, push_runs, solutions
+from clarion.store.schema import channels, devices, push_runs, solutions, withdrawals
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ _CHANNELS_BY_SOLUTION: Final = select(channels.c.id, channels.c.solution_id).whe
 
 
 def due_channels(connection: Connection, now: int) -> list[int]:
-    """The channels with a run to claim. The only query with `claim` that crosses organizations."""
+    """The channels with a run or a withdrawal to claim. The only query with `claim` that crosses organizations."""
     query = (
         select(channels.c.id)
         .where(_IS_THERE, or_(channels.c.held_until.is_(None), channels.c.held_until <= now))
@@ -127,6 +127,9 @@ def due_channels(connection: Connection, now: int) -> list[int]:
                 push_runs.c.due_at <= now,
                 push_runs.c.lease_until <= now,
             )
+            .exists()
+            | select(withdrawals.c.device_id)
+            .where(withdrawals.c.channel_id == channels.c.id, withdrawals.c.due_at <= now)
             .exists()
         )
     )

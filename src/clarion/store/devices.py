@@ -18,6 +18,9 @@ from sqlalchemy import Connection, func, insert, or_, select, update
 
 from clarion.store.schema import devices, members
 
+MOVED: Final = "moved to another member"
+REMOVED: Final = "removed"
+
 MOST_STRIKES: Final = 3
 """A device whose address was doubted so many times, and taken never between, is retired."""
 
@@ -49,12 +52,12 @@ def register_device(connection: Connection, organization_id: int, new: NewDevice
     Calls for one member queue up; two members that take the same address in the same instant fail one of them
     with an IntegrityError, and it can be tried again.
     """
-    connection.execute(select(members.c.id).where(members.c.id == new.member_id).with_for_update())
+    lock_member(connection, new.member_id)
     present = _present(connection, organization_id, new)
     kept = next((row for row in present if _is_same(row, new)), None)
     for row in present:
         if row is not kept:
-            reason = "replaced" if row.member_id == new.member_id else "moved to another member"
+            reason = "replaced" if row.member_id == new.member_id else MOVED
             _retire(connection, row.id, reason, now)
     if kept is not None:
         connection.execute(update(devices).where(devices.c.id == kept.id).values(registered_at=now))
@@ -63,6 +66,11 @@ def register_device(connection: Connection, organization_id: int, new: NewDevice
     first = _first_id(connection, organization_id, new)
     connection.execute(insert(devices).values(**_row(organization_id, new, now), first_id=first))
     return new.uuid
+
+
+def lock_member(connection: Connection, member_id: int) -> None:
+    """Wait for other registrations of a member, and let the next ones wait."""
+    connection.execute(select(members.c.id).where(members.c.id == member_id).with_for_update())
 
 
 def _row(organization_id: int, device: NewDevice, now: int) -> dict[str, Any]:
@@ -107,6 +115,16 @@ def last_device_id(connection: Connection) -> int:
 
 
 _LAST_DEVICE: Final = select(func.max(devices.c.id))
+
+
+def find_left(connection: Connection, channel_id: int, since: int) -> set[int]:
+    """The rows of a channel whose member gave them up since a moment: what was meant for them goes nowhere."""
+    query = select(devices.c.id).where(
+        devices.c.retired_at >= since,
+        devices.c.channel_id == channel_id,
+        devices.c.retired_reason.in_((MOVED, REMOVED)),
+    )
+    return set(connection.scalars(query))
 
 
 # ── What pushing finds out about them ────────────────────────────────────────────────────────────────────

@@ -1,25 +1,23 @@
-"""Hints: "look again", without content. A lost hint costs at most a tick of the worker.
+"""Hints: "look again", without content. A lost hint costs at most a tick of who waits for it.
 
-From `clarion serve` to the worker that it started, a hint is an octet on a pipe; when the pipe closes, the
-service is gone and the worker ends. On PostgreSQL, where the door and the workers may be anywhere, it is a
-NOTIFY as well, sent after the commit on a connection of its own (inside a transaction it would take a
-cluster-wide lock) and coalesced.
+Two wait. The *worker* looks for push runs: from `clarion serve` to the worker that it started, a hint is an octet on a
+pipe; when the pipe closes, the service is gone and the worker ends. The *live streams* of every API process look at
+inboxes (`inbox_hints.py`). On PostgreSQL, where all of them may be anywhere, they get a NOTIFY as well, sent after the
+commit on a connection of its own (inside a transaction it would take a cluster-wide lock) and coalesced.
 """
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final
 
 import psycopg
-import structlog
-from sqlalchemy import make_url
 
-logger = structlog.get_logger()
+from clarion.store.inbox_hints import INBOXES, Inbox, InboxHints, name_inboxes
+from clarion.store.lasting import end, while_connected
 
 COALESCE_SECONDS: Final = 0.02
-"""At most one NOTIFY per this long."""
+"""At most one NOTIFY per channel and this long."""
 
 _CHANNEL: Final = "clarion_push_runs"
 
@@ -29,35 +27,65 @@ class SourceGone(Exception):  # noqa: N818 - it is news, not an error
 
 
 class HintSender:
-    """The door's side. `pipe` is the end to write to, `postgresql` a URL; either may be absent."""
+    """The side of who changed something.
 
-    def __init__(self, *, pipe: int | None = None, postgresql: str | None = None) -> None:
+    `pipe` is the end to write to, `postgresql` a URL, `inboxes` what this process's own live streams wait for. Each may
+    be absent.
+    """
+
+    def __init__(
+        self, *, pipe: int | None = None, postgresql: str | None = None, inboxes: InboxHints | None = None
+    ) -> None:
         self._pipe = pipe
+        self._inboxes = inboxes
         self._wanted = asyncio.Event()
+        self._is_work = False
+        self._changed: set[Inbox] = set()
         self._notifying = None if postgresql is None else asyncio.create_task(self._notify(postgresql))
         if pipe is not None:
             os.set_blocking(pipe, False)
 
     def send(self) -> None:
-        """Say "look again"; never waits and never fails. A full pipe holds hints enough."""
+        """Say that something was stored, released or recalled; never waits and never fails.
+
+        A full pipe holds hints enough.
+        """
+        self._is_work = True
         self._wanted.set()
+        if self._inboxes is not None:
+            self._inboxes.hint()
         if self._pipe is not None:
             with suppress(BlockingIOError, BrokenPipeError):
                 os.write(self._pipe, b"!")
 
+    def send_inbox(self, organization_id: int, member_id: int) -> None:
+        """Say that a member changed their own inbox: read, dismissed, deleted, all read. Does not wake the worker."""
+        if self._notifying is not None:
+            self._changed.add((organization_id, member_id))
+            self._wanted.set()
+        if self._inboxes is not None:
+            self._inboxes.hint((organization_id, member_id))
+
     async def close(self) -> None:
         """Send no more; the pipe is left to its owner."""
-        await _end(self._notifying)
+        await end(self._notifying)
 
     async def _notify(self, url: str) -> None:
         async def work(connection: psycopg.AsyncConnection) -> None:
             while True:
                 await self._wanted.wait()
                 self._wanted.clear()
-                await connection.execute(f"NOTIFY {_CHANNEL}")
+                await self._tell(connection)
                 await asyncio.sleep(COALESCE_SECONDS)
 
-        await _while_connected(url, work)
+        await while_connected(url, work)
+
+    async def _tell(self, connection: psycopg.AsyncConnection) -> None:
+        is_work, self._is_work = self._is_work, False
+        changed, self._changed = self._changed, set()
+        if is_work:
+            await connection.execute(f"NOTIFY {_CHANNEL}")
+        await connection.execute("SELECT pg_notify(%s, %s)", (INBOXES, name_inboxes(changed)))
 
 
 class HintListener:
@@ -85,7 +113,7 @@ class HintListener:
         """Listen no more."""
         if self._pipe is not None:
             asyncio.get_running_loop().remove_reader(self._pipe)
-        await _end(self._listening)
+        await end(self._listening)
 
     def _read(self, pipe: int) -> None:
         with suppress(BlockingIOError):
@@ -100,23 +128,4 @@ class HintListener:
             async for _ in connection.notifies():
                 self._hinted.set()
 
-        await _while_connected(url, work)
-
-
-async def _while_connected(url: str, work: Callable[[psycopg.AsyncConnection], Awaitable[None]]) -> None:
-    """Do work on a connection of its own, and on a new one when it breaks."""
-    plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    while True:
-        try:
-            async with await psycopg.AsyncConnection.connect(plain, autocommit=True) as connection:
-                await work(connection)
-        except psycopg.Error as error:
-            logger.warning("hints_interrupted", error=str(error))
-            await asyncio.sleep(1)
-
-
-async def _end(task: asyncio.Task[None] | None) -> None:
-    if task is not None:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await while_connected(url, work)

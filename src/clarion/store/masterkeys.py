@@ -115,7 +115,7 @@ def _read_file(path: Path) -> Keyring | None:
     if stat.S_IMODE(mode) & 0o077:
         raise KeysError(f"The master key file {path} can be read by others. Run: chmod 600 {path}")
     try:
-        return read_master_keys("".join(line for line in text.splitlines(True) if not line.startswith("#")))
+        return read_master_keys(text)
     except ValueError as error:
         raise KeysError(f"The master key file {path} cannot be used: {error}") from None
 
@@ -124,11 +124,15 @@ def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)
-    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    try:
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    except OSError:
+        fresh.unlink(missing_ok=True)  # on a full disk it may hold a part of a key
+        raise
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)

@@ -143,6 +143,49 @@ tokens = Table(
     sqlite_autoincrement=True,
 )
 
+sessions = Table(  # a member's app, signed in; of its tokens only hashes are kept
+    "sessions",
+    metadata,
+    _row_number(),
+    _organization(),
+    Column("uuid", Uuid, nullable=False),
+    _number("member_id"),
+    _words("key"),
+    _number("minutes"),  # how long each of its tokens is good
+    Column("secret_hash", LargeBinary, nullable=False),
+    _number("expires_at"),
+    Column("former_secret_hash", LargeBinary, nullable=True),  # the token before is good until its own end
+    _number("former_expires_at", nullable=True),
+    Column("family_hash", LargeBinary, nullable=False),  # what all its refresh tokens have in common
+    Column("refresh_hash", LargeBinary, nullable=False),
+    Column("former_refresh_hash", LargeBinary, nullable=True),
+    Column("salt", LargeBinary, nullable=True),  # with the former refresh token it gives the present pair again
+    _number("refreshed_at"),
+    _number("created_at"),
+    _number("last_used_at"),
+    _number("ended_at", nullable=True),
+    UniqueConstraint("key"),
+    Index("ix_sessions_organization_id_member_id", "organization_id", "member_id", "uuid"),
+    Index("ix_sessions_refreshed_at", "refreshed_at"),
+    Index(
+        "ix_sessions_ended_at",
+        "ended_at",
+        sqlite_where=text("ended_at IS NOT NULL"),
+        postgresql_where=text("ended_at IS NOT NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+oidc_issuers = Table(  # whose ID tokens an organization accepts
+    "oidc_issuers",
+    metadata,
+    Column("organization_id", _Number, primary_key=True, autoincrement=False),
+    _words("issuer"),
+    _words("audience"),
+    _words("claim"),
+    _number("set_at"),
+)
+
 # ── Streams: audiences with a log (design §2) ────────────────────────────────────────────────────────────
 
 streams = Table(
@@ -163,7 +206,7 @@ memberships = Table(  # one row per stay: you see what was released while you be
     _number("joined_seq"),
     _number("left_seq", nullable=True),
     PrimaryKeyConstraint("organization_id", "stream_id", "member_id", "joined_seq"),
-    Index("ix_memberships_organization_id_member_id", "organization_id", "member_id", "stream_id"),
+    Index("ix_memberships_of_member", "organization_id", "member_id", "stream_id", "left_seq"),  # whole stays
     sqlite_with_rowid=False,
 )
 
@@ -184,6 +227,13 @@ stream_entries = Table(  # a broadcast is written once per stream, not once per 
         "stream_id",
         unique=True,
     ),
+    Index(  # the log of all audiences; partial, so that only who names the condition is led this way
+        "ix_stream_entries_log",
+        "organization_id",
+        "seq",
+        sqlite_where=text("seq > -1"),
+        postgresql_where=text("seq > -1"),
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -198,6 +248,7 @@ inbox_states = Table(  # exceptions only: what a member read, dismissed or delet
     _number("changed_at"),
     PrimaryKeyConstraint("organization_id", "member_id", "notification_id"),
     Index("ix_inbox_states_changed", "organization_id", "member_id", "changed_seq"),
+    Index("ix_inbox_states_notification", "organization_id", "notification_id"),
     sqlite_with_rowid=False,
 )
 
@@ -297,6 +348,14 @@ devices = Table(  # a row never changes its member or address: a change retires 
     _number("retired_at", nullable=True),
     _words("retired_reason", nullable=True),
     _number("first_id", nullable=True),  # the row with which this device began, when it was another one
+    _words("token_key", nullable=True),  # of the device's own token only the hash is kept
+    Column("token_hash", LargeBinary, nullable=True),
+    _words("platform", nullable=True),
+    _words("app_version", nullable=True),
+    _words("language", nullable=True),
+    _words("time_zone", nullable=True),
+    _number("last_seen_at", nullable=True),  # to the day
+    _number("withdrew_at", nullable=True),  # in the first row: when banners were last withdrawn from the device
     Index(
         "ix_devices_uuid",
         "organization_id",
@@ -314,6 +373,25 @@ devices = Table(  # a row never changes its member or address: a change retires 
         unique=True,
         sqlite_where=text("retired_at IS NULL"),
         postgresql_where=text("retired_at IS NULL"),
+    ),
+    Index(
+        "ix_devices_token_key",
+        "token_key",
+        unique=True,
+        sqlite_where=text("retired_at IS NULL AND token_key IS NOT NULL"),
+        postgresql_where=text("retired_at IS NULL AND token_key IS NOT NULL"),
+    ),
+    Index(
+        "ix_devices_retired_at",
+        "retired_at",
+        sqlite_where=text("retired_at IS NOT NULL"),
+        postgresql_where=text("retired_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_devices_first_id",
+        "first_id",
+        sqlite_where=text("first_id IS NOT NULL"),
+        postgresql_where=text("first_id IS NOT NULL"),
     ),
     sqlite_autoincrement=True,
 )
@@ -381,4 +459,44 @@ deliveries = Table(  # one row per device that deviates; success is the default 
     _number("updated_at"),
     PrimaryKeyConstraint("organization_id", "notification_id", "device_id", "kind"),
     Index("ix_deliveries_due", "organization_id", "notification_id", "channel_id", "kind", "due_at"),
+    Index("ix_deliveries_device_id", "organization_id", "device_id"),
+)
+
+receipts = Table(  # what a device told of a notification: that it was displayed, that it was opened
+    "receipts",
+    metadata,
+    _organization(),
+    _number("notification_id"),
+    _number("device_id"),
+    _words("event"),
+    _number("at"),
+    _number("received_at"),
+    PrimaryKeyConstraint("organization_id", "notification_id", "device_id", "event"),
+    Index("ix_receipts_received_at", "received_at"),
+    sqlite_with_rowid=False,
+)
+
+receipt_tallies = Table(  # counts of receipts; every process that takes some adds to a slot of its own
+    "receipt_tallies",
+    metadata,
+    _organization(),
+    _number("notification_id"),
+    _number("slot"),
+    _number("displayed", default=0),
+    _number("opened", default=0),
+    PrimaryKeyConstraint("organization_id", "notification_id", "slot"),
+)
+
+withdrawals = Table(  # a banner to be taken away from one device, because its member has dealt with it elsewhere
+    "withdrawals",
+    metadata,
+    _organization(),
+    _number("device_id"),
+    _number("notification_id"),
+    _number("channel_id"),
+    _number("due_at"),
+    _number("asked_at"),
+    PrimaryKeyConstraint("organization_id", "device_id", "notification_id"),
+    Index("ix_withdrawals_due", "channel_id", "due_at"),
+    Index("ix_withdrawals_asked_at", "asked_at"),
 )

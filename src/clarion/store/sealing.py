@@ -108,8 +108,12 @@ def new_master_key(random_octets: RandomOctets) -> MasterKey:
 
 
 def read_master_keys(text: str) -> Keyring:
-    """Read base64url keys of 32 octets, separated by commas or line ends; raises ValueError without telling them."""
-    pieces = [piece for piece in re.split(r"[,\s]+", text) if piece]
+    """Read base64url keys of 32 octets, separated by commas or line ends; raises ValueError without telling them.
+
+    A line that begins with # says nothing, so that the text of a key file is one of these too.
+    """
+    bare = re.sub(r"^#.*", "", text, flags=re.MULTILINE)
+    pieces = [piece for piece in re.split(r"[,\s]+", bare) if piece]
     if not pieces:
         raise ValueError("there is no master key in it; `clarion keys generate` makes one")
     for number, piece in enumerate(pieces, start=1):
@@ -124,11 +128,6 @@ def read_master_keys(text: str) -> Keyring:
 def is_sealed(text: str) -> bool:
     """Whether a stored text is a sealed one, of whatever version; no credential begins like that."""
     return _ANY_VERSION.match(text) is not None
-
-
-def key_id_of(sealed: str) -> str:
-    """The id of the master key that a secret was sealed with; raises SealingError."""
-    return _take_apart(sealed)[0]
 
 
 def _take_apart(sealed: str) -> tuple[str, bytes]:

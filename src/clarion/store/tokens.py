@@ -1,4 +1,4 @@
-"""Personal access tokens: only the hash of a secret is kept; what a token may see is looked up here.
+"""Personal access tokens: only the hash of a secret is kept; what a caller is in an organization is looked up here.
 
 Called by `service/access.py`.
 """
@@ -6,7 +6,7 @@ Called by `service/access.py`.
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import ColumnElement, Connection, insert, select, update
 
 from clarion.model.access import (
     TOKEN_LEASE_MS,
@@ -15,6 +15,7 @@ from clarion.model.access import (
     Role,
     TokenText,
 )
+from clarion.model.audience import fold_email
 from clarion.store.schema import members, organizations, tokens, users
 
 
@@ -74,6 +75,25 @@ def renew_lease(connection: Connection, token_id: int, now: int) -> None:
 
 def find_access(connection: Connection, user_id: int, organization: UUID) -> Access | None:
     """What a user is in an organization; None when it is absent or not theirs."""
+    return _find_access(connection, organization, members.c.user_id == user_id)
+
+
+def find_member_access(connection: Connection, member_id: int, organization: UUID) -> Access | None:
+    """What a member is in their organization; None in any other."""
+    return _find_access(connection, organization, members.c.id == member_id)
+
+
+def find_access_by_email(connection: Connection, email: str, organization: UUID) -> Access | None:
+    """What the member with this address is in an organization."""
+    return _find_access(connection, organization, members.c.email_folded == fold_email(email))
+
+
+def find_access_by_user(connection: Connection, user: UUID, organization: UUID) -> Access | None:
+    """What the user with this id is in an organization."""
+    return _find_access(connection, organization, users.c.uuid == user)
+
+
+def _find_access(connection: Connection, organization: UUID, who: ColumnElement[bool]) -> Access | None:
     query = (
         select(
             organizations.c.id,
@@ -86,7 +106,7 @@ def find_access(connection: Connection, user_id: int, organization: UUID) -> Acc
         )
         .join_from(members, organizations, members.c.organization_id == organizations.c.id)
         .join(users, members.c.user_id == users.c.id)
-        .where(organizations.c.uuid == organization, members.c.user_id == user_id)
+        .where(organizations.c.uuid == organization, who)
     )
     row = connection.execute(query).one_or_none()
     return None if row is None else Access(row[0], row[1], row[2], row[3], row[4], row[5], Role(row[6]))
