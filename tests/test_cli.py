@@ -43,7 +43,8 @@ def test_a_fresh_folder_is_migrated_once_and_then_in_order(installation: Install
 def test_seeding_twice_finds_the_same_ids(installation: Installation) -> None:
     seeded = [installation.run("seed-demo") for _ in range(2)]
     assert [done.returncode for done in seeded] == [0, 0], seeded[0].stderr
-    assert seeded[0].stdout == seeded[1].stdout
+    first, again = (done.stdout.partition("/phone/#session=")[0] for done in seeded)  # each run's is its own
+    assert first == again
     told, known = seeded[0].stdout, facts(installation)
     assert told.count("\ncurl ") == 5
     for value in (known["baseUrl"], known["organizationId"], known["token"], known["phonesUrl"]):

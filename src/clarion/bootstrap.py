@@ -8,40 +8,54 @@ import asyncio
 import contextlib
 import gc
 import os
+import resource
 import secrets
 import shutil
 import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from random import random
 from typing import Final, TypeVar
+from uuid import uuid4
 
 import structlog
-import uvicorn
 from prometheus_client import start_http_server
 from sqlalchemy import Engine
 from sqlalchemy.exc import DBAPIError
 
 from clarion.api.app import create_app
 from clarion.api.context import Door
+from clarion.api.live_events import Events
+from clarion.api.serving import make_server
 from clarion.http2 import client_tls
 from clarion.model.ids import time_ordered_uuid
 from clarion.model.push import InvalidChannel, Provider
 from clarion.providers import Surroundings, make_provider
+from clarion.providers.registering import AddressCheck
 from clarion.service.access import Gatekeeper
 from clarion.service.allowance import Allowance
+from clarion.service.device_access import DeviceGatekeeper
+from clarion.service.issuer_fetch import Fetcher, Way
+from clarion.service.issuer_keys import IssuerKeys
 from clarion.service.keys import seal_clear_secrets
 from clarion.service.lane import LaneContext
+from clarion.service.live import Live
+from clarion.service.oidc import IdTokens
 from clarion.service.publish import publish, publishing_weight
+from clarion.service.receipts import receipts_weight, receive
 from clarion.settings import Settings
 from clarion.store import channels
 from clarion.store.channels import Channel
 from clarion.store.database import Database, Together
 from clarion.store.hints import HintListener, HintSender
+from clarion.store.inbox import Horizon
+from clarion.store.inbox_hints import InboxHints
 from clarion.store.masterkeys import KeysError, MasterKeys, Opener
 from clarion.store.migrate import SchemaError, check_schema, migrate
+from clarion.store.receipts import SLOTS
 from clarion.store.sealing import SealingError
 from clarion.store.single import single_worker
 from clarion.telemetry import Metrics, inherited_folder
@@ -50,6 +64,9 @@ from clarion.worker import Worker
 R = TypeVar("R")
 
 logger = structlog.get_logger()
+
+OTHER_FILES: Final = 1_000
+"""Open files that live streams leave for other requests, the store and the rest."""
 
 GRACE_SECONDS: Final = 6
 """How long requests, and then the worker's open pages, may take at the end."""
@@ -130,6 +147,19 @@ def surroundings(settings: Settings) -> Surroundings:
     return Surroundings(now_ms, tls, ca_file, settings.proxy, frozenset(settings.push.trusted_hosts))
 
 
+def issuer_fetcher(settings: Settings) -> Fetcher:
+    """The way to OIDC issuers, the same as to push services; raises StartError."""
+    ca_file = None if settings.push.ca_file is None else str(settings.push.ca_file)
+    proxy = settings.proxy
+    try:
+        if proxy is None:
+            return Fetcher(Way(ca_file))
+        host = f"[{proxy.host}]" if ":" in proxy.host else proxy.host
+        return Fetcher(Way(ca_file, f"http://{host}:{proxy.port}", proxy.authorization))
+    except OSError as error:
+        raise StartError(f"push.ca_file {ca_file} cannot be read: {error}") from None
+
+
 def open_channel(channel: Channel, opener: Opener, around: Surroundings) -> Provider:
     """Open a channel's secret and make its provider; raises InvalidChannel."""
     try:
@@ -145,18 +175,7 @@ async def serve(settings: Settings, *, with_worker: bool) -> None:
     stop = _stop_event()
     reading, writing = os.pipe() if with_worker else (None, None)
     async with _door(settings, writing) as door:
-        server = _Server(
-            uvicorn.Config(
-                create_app(door),
-                http="httptools",
-                proxy_headers=False,
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_keep_alive=60,
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
-        )
+        server = make_server(create_app(door), GRACE_SECONDS)
         serving = asyncio.create_task(server.serve([listening]))
         keeping = None if reading is None else asyncio.create_task(_keep_worker(reading, stop))
         _spare_collections()
@@ -164,6 +183,7 @@ async def serve(settings: Settings, *, with_worker: bool) -> None:
         ends = [serving, asyncio.create_task(stop.wait()), *filter(None, [keeping])]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
+        door.live.close()
         server.should_exit = True
         await serving
         if keeping is not None and writing is not None:
@@ -179,6 +199,8 @@ async def work(settings: Settings, *, hint_pipe: int | None) -> None:
     _show_figures(settings, metrics)
     around, opener = surroundings(settings), Opener(master_keys(settings))
     with single_worker(settings.database_url), contextlib.closing(database):
+        notifications_url = _notifications_url(settings, database)
+        hints = HintSender(postgresql=notifications_url)
         worker = Worker(
             LaneContext(
                 database,
@@ -187,8 +209,10 @@ async def work(settings: Settings, *, hint_pipe: int | None) -> None:
                 random,
                 metrics,
             ),
-            HintListener(pipe=hint_pipe, postgresql=_notifications_url(settings, database)),
+            HintListener(pipe=hint_pipe, postgresql=notifications_url),
             lambda channel: open_channel(channel, opener, around),
+            settings.inbox.days,
+            hints.send,
         )
         _spare_collections()
         working = asyncio.create_task(worker.run())
@@ -198,6 +222,7 @@ async def work(settings: Settings, *, hint_pipe: int | None) -> None:
         working.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await working
+        await hints.close()
 
 
 def base_url(settings: Settings) -> str:
@@ -206,37 +231,51 @@ def base_url(settings: Settings) -> str:
     return f"http://{host}:{settings.server.port}/v2.0"
 
 
-class _Server(uvicorn.Server):
-    """uvicorn inside our process: the signals are ours."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
 @contextlib.asynccontextmanager
 async def _door(settings: Settings, hint_pipe: int | None) -> AsyncIterator[Door]:
+    issuer_keys = IssuerKeys(issuer_fetcher(settings), now_ms)
     database = Database(settings.database_url)
-    hints = HintSender(pipe=hint_pipe, postgresql=_notifications_url(settings, database))
+    notifications_url = _notifications_url(settings, database)
+    inbox_hints = InboxHints(database, postgresql=notifications_url)
+    hints = HintSender(pipe=hint_pipe, postgresql=notifications_url, inboxes=inbox_hints)
     shared = settings.store.folder / "metrics"
     shutil.rmtree(shared, ignore_errors=True)
     shared.mkdir()
     region = settings.server.region
     base_urls = {region: base_url(settings)} | settings.server.base_urls
+    allowance = Allowance(settings.server.requests_per_second, now_ms)
+    id_tokens = IdTokens(database, issuer_keys, now_ms)
+    gatekeeper = Gatekeeper(database, region, base_urls, allowance, now_ms, id_tokens)
+    live = Live(
+        database,
+        gatekeeper,
+        inbox_hints,
+        Events(uuid4),
+        lambda: Horizon(now_ms(), settings.inbox.days),
+        _most_streams(settings),
+    )
+    telling = asyncio.create_task(live.run())
     try:
         yield Door(
             database=database,
             publish=Together(database, publish, publishing_weight),
-            gatekeeper=Gatekeeper(
-                database, region, base_urls, Allowance(settings.server.requests_per_second, now_ms), now_ms
-            ),
+            gatekeeper=gatekeeper,
             hints=hints,
+            live=live,
             metrics=Metrics(shared),
             clock=now_ms,
             new_uuid=lambda: time_ordered_uuid(now_ms(), secrets.token_bytes),
+            devices=DeviceGatekeeper(database, region, base_urls, allowance),
+            receive=Together(database, partial(receive, slot=secrets.randbelow(SLOTS)), receipts_weight),
+            check_address=AddressCheck(settings.push.trusted_hosts),
+            inbox_days=settings.inbox.days,
         )
     finally:
+        telling.cancel()
+        await asyncio.wait([telling])
+        await inbox_hints.close()
         await hints.close()
+        await issuer_keys.close()
         database.close()
 
 
@@ -325,6 +364,14 @@ def _stop_event() -> asyncio.Event:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     return stop
+
+
+def _most_streams(settings: Settings) -> int:
+    """How many live streams there may be: each is an open file, and some are needed for everything else."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    most = settings.server.live_streams
+    return most if hard == resource.RLIM_INFINITY else max(0, min(most, hard - OTHER_FILES))
 
 
 def _notifications_url(settings: Settings, database: Database) -> str | None:

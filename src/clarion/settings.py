@@ -90,6 +90,12 @@ class Server(_Section):
         description="What one access token may ask, on average over ten seconds; an organization ten times as much.",
         ge=1,
     )
+    live_streams: int = Field(
+        12_000,
+        description="How many live streams one process keeps open at most. Each takes about 16 KB of memory, and one of "
+        "the process's open files, of which 1,000 are left for other things.",
+        ge=0,
+    )
     base_urls: Annotated[dict[str, str], BeforeValidator(_read_pairs)] = Field(
         default_factory=dict,
         description="Public base URL of every region, for callers who reach the wrong one; in the environment: "
@@ -114,7 +120,7 @@ class Push(_Section):
 
     ca_file: Path | None = Field(None, description="Certificates to trust besides the system's, as PEM.")
     proxy: Annotated[SecretStr | None, AfterValidator(_check_proxy)] = Field(
-        None, description="An HTTP proxy for all push services: http://user:password@host:port."
+        None, description="An HTTP proxy for all push services and issuers: http://user:password@host:port."
     )
     trusted_hosts: Annotated[tuple[str, ...], BeforeValidator(_read_list)] = Field(
         (),
@@ -134,6 +140,14 @@ class Keys(_Section):
     file: Path | None = Field(
         None,
         description="File of the master keys; else `master.key` in the data folder, which is made when needed.",
+    )
+
+
+class Inbox(_Section):
+    """What members see in the app."""
+
+    days: int = Field(
+        90, description="How long an entry stays in the inboxes, in days from its release.", ge=1, le=3_650
     )
 
 
@@ -179,6 +193,7 @@ class Settings(_Section):
     store: Store = Store()
     push: Push = Push()
     keys: Keys = Keys()
+    inbox: Inbox = Inbox()
     sandbox: Sandbox = Sandbox()
     worker: Worker = Worker()
     log: Log = Log()

@@ -154,6 +154,7 @@ class StoreFigures(Collector):
 
     queue_age_seconds: float = 0
     channels_held: int = 0
+    live_streams: int = 0
     days_left: tuple[tuple[int, str, float], ...] = ()
 
     def collect(self) -> Iterator[Metric]:
@@ -162,6 +163,8 @@ class StoreFigures(Collector):
         yield GaugeMetricFamily("clarion_queue_age_seconds", age, value=self.queue_age_seconds)
         held = "Channels that rest: their push service is away, or their credential was refused."
         yield GaugeMetricFamily("clarion_channels_held", held, value=self.channels_held)
+        streams = "Live streams that this process keeps open."
+        yield GaugeMetricFamily("clarion_live_streams", streams, value=self.live_streams)
         days = "How many days a channel's credential is still good for; below zero when it has ended."
         left = GaugeMetricFamily("clarion_credential_days_left", days, labels=["channel", "provider"])
         for channel, provider, value in self.days_left:

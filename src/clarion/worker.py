@@ -22,6 +22,7 @@ from clarion.service.sweep import sweep
 from clarion.store import channels, notifications, runs
 from clarion.store.channels import Channel
 from clarion.store.hints import HintListener, SourceGone
+from clarion.store.inbox import USUAL_DAYS
 
 logger = structlog.get_logger()
 
@@ -56,10 +57,19 @@ class _Tended:
 class Worker:
     """Tends the lanes until it is stopped."""
 
-    def __init__(self, context: LaneContext, hints: HintListener, make_provider: ProviderFactory) -> None:
+    def __init__(
+        self,
+        context: LaneContext,
+        hints: HintListener,
+        make_provider: ProviderFactory,
+        inbox_days: int = USUAL_DAYS,
+        tell_released: Callable[[], None] = lambda: None,
+    ) -> None:
         self._context = context
         self._hints = hints
         self._make_provider = make_provider
+        self._inbox_days = inbox_days
+        self._tell_released = tell_released
         self._lanes: dict[int, _Tended] = {}
 
     async def run(self) -> None:
@@ -110,8 +120,9 @@ class Worker:
         """Release all that is due; what another worker is releasing is not waited for."""
         database = self._context.database
         if await database.read(notifications.has_waiting, now):
-            while await database.write(release_due, now):  # noqa: ASYNC110 - a turn for the lanes, not a wait
-                await asyncio.sleep(0)
+            while await database.write(release_due, now):
+                self._tell_released()
+                await asyncio.sleep(0)  # a turn for the lanes
 
     async def _wake(self, channel: Channel) -> None:
         tended = self._lanes.get(channel.id)
@@ -165,7 +176,7 @@ class Worker:
         await self._context.database.write(runs.renew_leases, self._context.owner, until)
 
     async def _sweep(self) -> None:
-        await sweep(self._context.database, self._context.clock())
+        await sweep(self._context.database, self._context.clock(), self._inbox_days)
 
     async def _warn_of_expiry(self) -> None:
         await warn_of_expiry(self._context.database, self._context.clock())

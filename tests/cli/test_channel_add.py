@@ -201,7 +201,8 @@ def test_browsers_get_a_fresh_pair_and_the_page_its_public_key(desk: Desk) -> No
     assert f"applicationServerKey: {application_server_key(key)}\n" in added.stderr
     [row] = desk.rows(channels)
     assert json.loads(row.settings) == {
-        "subject": "mailto:admin@example.com", "app_url": "https://app.example.com/"
+        "subject": "mailto:admin@example.com", "app_url": "https://app.example.com/",
+        "public_key": application_server_key(key),
     }  # fmt: skip
 
 

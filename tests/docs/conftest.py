@@ -56,6 +56,30 @@ class Shell:
         answer = httpx.post(url, json=body, headers={"Authorization": f"BEARER {variables['TOKEN']}"})
         return str(answer.raise_for_status().json()["notificationId"])
 
+    def begin_session(self) -> dict[str, str]:
+        """Begin the only session of the member; returns the variables of the examples that are about one."""
+        variables = self.environment
+        members = f"{variables['BASE_URL']}/tool/organizations/{variables['ORGANIZATION']}/members"
+        path, token = f"{members}/{variables['MEMBER']}/sessions", {"Authorization": f"BEARER {variables['TOKEN']}"}
+        httpx.delete(path, headers=token).raise_for_status()
+        told = httpx.post(path, headers=token).raise_for_status().json()
+        return {"SESSION": told["sessionId"], "REFRESH_TOKEN": told["refreshToken"]}
+
+    def register_device(self) -> dict[str, str]:
+        """Register the only device of the member; returns the variables of the examples that are about one."""
+        variables = self.environment
+        member = f"{variables['BASE_URL']}/tool/organizations/{variables['ORGANIZATION']}/members/{variables['MEMBER']}"
+        token = {"Authorization": f"BEARER {variables['TOKEN']}"}
+        for one in httpx.get(f"{member}/devices", headers=token).raise_for_status().json()["items"]:
+            httpx.delete(f"{member}/devices/{one['deviceId']}", headers=token).raise_for_status()
+        first, *_ = httpx.get(f"{member}/channels", headers=token).raise_for_status().json()["items"]
+        body = {
+            "channelId": first["channelId"], "installationId": "phone", "address": {"token": "abcd"},
+            "name": "Phone", "platform": "ios",
+        }  # fmt: skip
+        told = httpx.post(f"{member}/devices", json=body, headers=token).raise_for_status().json()
+        return {"CHANNEL": first["channelId"], "DEVICE": told["deviceId"], "DEVICE_TOKEN": told["deviceToken"]}
+
 
 @pytest.fixture(scope="session")
 def make_shell(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], Shell]:

@@ -42,7 +42,12 @@ def test_a_request_of_the_page_is_answered_as_the_page_says(
 ) -> None:
     older, newest = demonstration.notify(), demonstration.notify()
     assert older != newest
-    body, _, status = demonstration.run(request_.text, NOTIFICATION=newest).rpartition("\n")
+    variables = {
+        "NOTIFICATION": newest,
+        **demonstration.begin_session(),
+        **demonstration.register_device(),
+    }
+    body, _, status = demonstration.run(request_.text, **variables).rpartition("\n")
     head, _, told = (answer.text if answer else ACCEPTED).partition("\n\n")
     assert head.split()[1] == status, body
     if told:
@@ -114,7 +119,7 @@ def test_the_first_organization_gets_its_people_and_channels_as_the_page_says(
 ) -> None:
     shell = make_shell()
     migrate_store(load_settings(shell.settings))
-    people, channels = (
+    people, channels, *_ = (
         block for block in blocks("bash", of="operating.md") if '--organization "$ORGANIZATION"' in block.text
     )
     (script,) = blocks("python", of="operating.md")

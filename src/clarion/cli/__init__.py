@@ -10,6 +10,7 @@ lines on standard error, and exit status 1.
     channel_add.py   channel add and renew
     credentials.py   reads the files that hold a credential
     keys.py          keys list, rotate, generate
+    oidc.py          oidc set, show, remove
 """
 
 from importlib.metadata import version
@@ -19,6 +20,7 @@ import click
 from clarion.cli import channel_add, service
 from clarion.cli.channel import channel
 from clarion.cli.keys import keys
+from clarion.cli.oidc import oidc
 from clarion.cli.organization import member, organization, token
 
 __all__ = ["main"]
@@ -32,7 +34,7 @@ def main() -> None:
 
 for command in service.COMMANDS:
     main.add_command(command)
-for group in (organization, member, token, channel, keys):
+for group in (organization, member, token, channel, keys, oidc):
     main.add_command(group)
 channel.add_command(channel_add.add)
 channel.add_command(channel_add.renew)

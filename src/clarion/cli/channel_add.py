@@ -20,7 +20,6 @@ from clarion.cli.credentials import FILE, Credential
 from clarion.cli.organization import organization_of
 from clarion.model.push import InvalidChannel
 from clarion.providers import make_provider
-from clarion.providers.webpush_vapid import application_server_key, read_key
 from clarion.settings import Settings
 from clarion.store import channels, directory
 from clarion.store.channels import Channel, NewChannel
@@ -102,8 +101,7 @@ def add_webpush(settings: Settings, **given: Any) -> None:
     """Add a channel to the push services of browsers, and print the key with which a page subscribes."""
     credential = credentials.vapid_pair(given["key_file"], _present(given, "subject", "app_url", "icon"))
     _add(settings, given, credential)
-    key = application_server_key(read_key(credential.secret))
-    click.echo(f"The page's applicationServerKey: {key}", err=True)
+    click.echo(f"The page's applicationServerKey: {credential.settings['public_key']}", err=True)
 
 
 @click.command()

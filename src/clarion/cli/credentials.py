@@ -21,6 +21,7 @@ from cryptography.x509 import load_pem_x509_certificates
 from clarion.model.push import InvalidChannel
 from clarion.providers.apns_credentials import read_certificate
 from clarion.providers.fcm_credential import ServiceAccount
+from clarion.providers.webpush_vapid import application_server_key, read_key
 
 MOST_OCTETS: Final = 65_536
 """Every credential is far smaller; whoever names another file hears of it at once."""
@@ -71,10 +72,13 @@ def service_account(path: Path, settings: dict[str, Any]) -> Credential:
 
 
 def vapid_pair(path: Path | None, settings: dict[str, Any]) -> Credential:
-    """A VAPID key from a file, or a new one."""
-    if path is not None:
-        return Credential("webpush", settings, _read_text(path))
-    return Credential("webpush", settings, _to_pem(ec.generate_private_key(ec.SECP256R1())))
+    """A VAPID key from a file, or a new one; its public key is one of the settings."""
+    secret = _to_pem(ec.generate_private_key(ec.SECP256R1())) if path is None else _read_text(path)
+    try:
+        public_key = application_server_key(read_key(secret))
+    except InvalidChannel as error:
+        raise click.ClickException(f"The channel cannot be used: {error}.") from None
+    return Credential("webpush", settings | {"public_key": public_key}, secret)
 
 
 def _without_password(path: Path, octets: bytes, password: bytes | None) -> str:

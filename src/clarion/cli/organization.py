@@ -8,7 +8,7 @@ import click
 from sqlalchemy import Connection
 
 from clarion import bootstrap
-from clarion.cli.command import console, with_settings, write
+from clarion.cli.command import with_settings, write
 from clarion.model.access import Role, mint_token
 from clarion.settings import Settings
 from clarion.store import directory, tokens
@@ -111,8 +111,8 @@ def create_token(settings: Settings, organization: UUID, email: str, name: str) 
 
     if not write(settings, add):
         raise click.ClickException(f"No member {email} in an organization {organization}.")
-    console.print("Keep it now; it is not shown again. It expires in six months, or after two weeks unused.")
-    click.echo(text)  # for pipes
+    click.echo("Keep it now; it is not shown again. It expires in six months, or after two weeks unused.", err=True)
+    click.echo(text)
 
 
 def organization_of(connection: Connection, uuid: UUID) -> int:

@@ -87,6 +87,8 @@ def seed_demo(settings: Settings) -> None:
         console.print(f"\n# {summary}", style="bold")
         click.echo(_curl(seeded, body))  # to be pasted: no colours, no wrapping
     console.print(f"\nThe phones             {phones_url}", style="bold")
+    console.print(f"\nOpen the app as {demo.PEOPLE[1].name}:", style="bold")
+    click.echo(seeded.app_link)
 
 
 COMMANDS: Final = (serve, worker, sandbox, migrate, check, seed_demo)

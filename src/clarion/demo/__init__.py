@@ -6,6 +6,7 @@ The facts are told to scripts in `demo.json` and to people as five requests that
     people.py        who and what is in it
     credentials.py   the keys, made once
     apps.py          the channels and the devices
+    app_link.py      the way into the reference app
 """
 
 import json
@@ -20,6 +21,7 @@ from sqlalchemy import Connection, select
 
 from clarion import bootstrap
 from clarion.api.openapi import EXAMPLES
+from clarion.demo.app_link import make_app_link
 from clarion.demo.apps import Browsers, ensure_channels, ensure_devices, list_phones, make_apps
 from clarion.demo.credentials import ensure_credentials
 from clarion.demo.people import GROUPS, KEY_ID, NAME, PEOPLE, PHONE_APP, SOLUTIONS, TEAM
@@ -45,6 +47,7 @@ class Demo:
     solutions: Mapping[str, UUID]
     members: Mapping[str, UUID]
     phones_url: str
+    app_link: str
 
     def facts(self) -> dict[str, Any]:
         """The same for scripts, as `demo.json` holds it."""
@@ -76,7 +79,7 @@ def seed(connection: Connection, settings: Settings, base_url: str, phones_url: 
         organization_id = _fill(connection, settings, now)
     credentials = ensure_credentials(settings.sandbox_folder, settings.sandbox.fcm_port)
     browsers = Browsers(credentials, settings.sandbox.webpush_port)
-    apps = make_apps(settings, credentials)
+    apps = make_apps(settings, credentials, base_url)
     channel_ids = ensure_channels(connection, keyring, organization_id, apps, now)
     ensure_devices(connection, organization_id, channel_ids, browsers, now)
     ensure_certificates(settings.sandbox_folder)
@@ -84,7 +87,7 @@ def seed(connection: Connection, settings: Settings, base_url: str, phones_url: 
     write_registry(settings.sandbox_folder, [credentials.key], phones, [credentials.project])
     path = settings.store.folder / "demo.json"
     token = _known_token(connection, path, now) or _new_token(connection, settings, organization_id, now)
-    demo = _read(connection, organization_id, token, base_url, phones_url)
+    demo = _read(connection, organization_id, token, base_url, phones_url, now)
     path.write_text(json.dumps(demo.facts(), indent=2) + "\n", encoding="utf-8")
     path.chmod(0o600)
     return demo
@@ -130,7 +133,9 @@ def _known_token(connection: Connection, path: Path, now: int) -> str | None:
     return text if row and row.is_valid(now) else None
 
 
-def _read(connection: Connection, organization_id: int, token: str, base_url: str, phones_url: str) -> Demo:
+def _read(
+    connection: Connection, organization_id: int, token: str, base_url: str, phones_url: str, now: int
+) -> Demo:
     uuid = connection.scalars(select(organizations.c.uuid).where(organizations.c.id == organization_id)).one()
     solutions = connection.execute(
         select(solutions_table.c.name, solutions_table.c.uuid)
@@ -143,11 +148,14 @@ def _read(connection: Connection, organization_id: int, token: str, base_url: st
         .where(members_table.c.organization_id == organization_id)
         .order_by(members_table.c.id)
     )
+    members = {row.email: row.uuid for row in people}
+    admin, user = PEOPLE[:2]
     return Demo(
         base_url,
         uuid,
         token,
         {row.name: row.uuid for row in solutions},
-        {row.email: row.uuid for row in people},
+        members,
         phones_url,
+        make_app_link(connection, base_url, uuid, members[admin.email], members[user.email], user.name, now),
     )

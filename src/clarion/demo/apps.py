@@ -15,6 +15,7 @@ from uuid import UUID, uuid4
 
 from sqlalchemy import Connection, Row, select
 
+from clarion.demo.app_link import app_address, is_local
 from clarion.demo.credentials import Credentials
 from clarion.demo.people import ANDROID_APP, KEY_ID, PEOPLE, PHONE_APP, PROJECT, SITE, TABLET_APP, TEAM
 from clarion.model.audience import fold_email
@@ -41,14 +42,18 @@ class App:
     secret: str = field(repr=False)
 
 
-def make_apps(settings: Settings, credentials: Credentials) -> list[App]:
-    """The apps, reached through the stand-ins of this run."""
+def make_apps(settings: Settings, credentials: Credentials, base_url: str) -> list[App]:
+    """The apps, reached through the stand-ins of this run; a banner in a browser opens the reference app."""
+    app_url = app_address(base_url) if is_local(base_url) else f"{SITE}/"
     apple = {
         "team_id": TEAM, "key_id": KEY_ID, "environment": "development",
         "host": "localhost", "port": settings.sandbox.apns_port,
     }  # fmt: skip
     google = {"project_id": PROJECT, "host": "localhost", "port": settings.sandbox.fcm_port}
-    web = {"subject": "mailto:admin@example.com", "app_url": f"{SITE}/"}
+    web = {
+        "subject": "mailto:admin@example.com", "app_url": app_url,
+        "public_key": credentials.application_server_key,
+    }  # fmt: skip
     return [
         App(PHONE_APP, "apns", "Workplace for iPhone", apple | {"topic": PHONE_APP}, credentials.apple),
         App(TABLET_APP, "apns", "Workplace for iPad", apple | {"topic": TABLET_APP}, credentials.apple),
