@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from bench import accept, apns_burst, broadcast, hand_off, latency, webpush, wire
+from bench import accept, apns_burst, broadcast, hand_off, inbox, latency, streams, sync, webpush, wire
 from bench.figure import Figure
 from bench.machine import Machine
 
@@ -15,4 +15,7 @@ FIGURES: Final[dict[str, Callable[[Machine], Awaitable[list[Figure]]]]] = {
     "apns-100k": apns_burst.measure,
     "latency-bound": latency.measure,
     "webpush": webpush.measure,
+    "streams": streams.measure,
+    "inbox-page": inbox.measure,
+    "sync": sync.measure,
 }

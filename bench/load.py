@@ -65,10 +65,10 @@ class Caller(asyncio.Protocol):
 
 
 async def requests_per_second(
-    port: int, request: bytes, *, connections: int, count: int, seconds: float
+    port: int, request: bytes, *, connections: int, count: int, seconds: float, status: int = 201
 ) -> float:
-    """Send one request `count` times over some connections, each of which must be answered with 201."""
-    run = _Run(request, count)
+    """Send one request `count` times over some connections; each must be answered with the same status."""
+    run = _Run(request, count, f"HTTP/1.1 {status} ".encode())
     loop = asyncio.get_running_loop()
     callers = [
         (await loop.create_connection(lambda: Caller(run.answered, run.lost), "127.0.0.1", port))[1]
@@ -92,8 +92,9 @@ async def requests_per_second(
 class _Run:
     """How many requests are still to be sent and answered."""
 
-    def __init__(self, request: bytes, count: int) -> None:
+    def __init__(self, request: bytes, count: int, expected: bytes) -> None:
         self._request = request
+        self._expected = expected
         self._unsent = self._unanswered = count
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.is_over = False
@@ -106,8 +107,8 @@ class _Run:
 
     def answered(self, caller: Caller, answer: bytes) -> None:
         """Check an answer and go on."""
-        if not answer.startswith(b"HTTP/1.1 201 "):
-            self._fail(f"an answer that is not 201:\n{answer[:500].decode(errors='replace')}")
+        if not answer.startswith(self._expected):
+            self._fail(f"an answer with another status:\n{answer[:500].decode(errors='replace')}")
             return
         self._unanswered -= 1
         if self._unanswered:

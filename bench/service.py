@@ -9,7 +9,7 @@ import os
 import secrets
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from uuid import UUID, uuid4
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from sqlalchemy import Connection, select
 
 from bench.processes import free_port, running
 from bench.pushes import CONTENT, channel_settings
@@ -25,12 +26,14 @@ from clarion.bootstrap import now_ms
 from clarion.model.access import Access, Role, mint_token
 from clarion.model.audience import Audience, Scope
 from clarion.model.notification import Content, Draft
+from clarion.model.refresh import Pair, first_pair
 from clarion.service.publish import Published, PublishRequest, publish
-from clarion.store import channels, devices, directory, tokens
+from clarion.store import channels, devices, directory, sessions, tokens
 from clarion.store.database import Database
 from clarion.store.directory import NewMember
 from clarion.store.masterkeys import MasterKeys
 from clarion.store.migrate import migrate
+from clarion.store.schema import members, users
 from clarion.store.sealing import Place
 
 P = ParamSpec("P")
@@ -104,6 +107,17 @@ class Installation:
         self._write(tokens.add_token, user_id, token, "benchmark", now)
         return Organization(organization_id, uuid, text, emails, member_ids)
 
+    def add_sessions(self, organization: Organization) -> list[tuple[UUID, str]]:
+        """Sign every member's app in; returns their ids and tokens."""
+        now = now_ms()
+        users = self._write(_users, organization.id)
+        found = [
+            (user, member, first_pair(REGION, secrets.token_bytes)) for member, user in sorted(users.items())
+        ]
+        for start in range(0, len(found), PIECE):
+            self._write(_add_sessions, organization.id, found[start : start + PIECE], now)
+        return [(user, pair.token) for user, _, pair in found]
+
     def add_channel(self, organization: Organization, port: int) -> int:
         """Add an APNs channel whose push service is a stand-in on this machine."""
         settings = channel_settings(port)
@@ -149,3 +163,16 @@ class Installation:
     def _write(self, function: Callable[Concatenate[Any, P], R], *args: P.args, **kwargs: P.kwargs) -> R:
         with self._database.engine.connect().execution_options(writes=True) as connection, connection.begin():
             return function(connection, *args, **kwargs)
+
+
+def _users(connection: Connection, organization_id: int) -> dict[int, UUID]:
+    query = select(members.c.id, users.c.uuid).join(users, users.c.id == members.c.user_id)
+    rows = connection.execute(query.where(members.c.organization_id == organization_id))
+    return dict(rows.tuples().all())
+
+
+def _add_sessions(
+    connection: Connection, organization_id: int, found: Sequence[tuple[UUID, int, Pair]], now: int
+) -> None:
+    for _, member, pair in found:
+        sessions.add_session(connection, organization_id, member, uuid4(), pair, 1_440, now)
