@@ -202,8 +202,7 @@ def _spelling(option: click.Option) -> str:
 
 
 def _option_meaning(option: click.Option) -> str:
-    context = click.Context(click.Command("documentation"))
-    default = option.get_default(context)
+    default = option.to_info_dict()["default"]
     notes = ["Required."] if option.required else []
     if not option.is_flag and not option.required and default is not None:
         notes.append(f"Default: `{default}`.")

@@ -8,6 +8,7 @@ from pathlib import Path
 from secrets import token_bytes
 from uuid import uuid4
 
+import pytest
 from sqlalchemy import Connection, select
 from structlog.testing import capture_logs
 
@@ -19,7 +20,7 @@ from clarion.store.hints import HintListener
 from clarion.store.masterkeys import KeysError, MasterKeys, Opener
 from clarion.store.schema import channels as table
 from clarion.store.sealing import Keyring, MasterKey, Place, SealingError
-from clarion.worker import Worker
+from clarion.worker import RENEW_SECONDS, Worker
 from tests.service.lanes import Notes, ScriptedProvider
 from tests.world import World
 
@@ -34,6 +35,7 @@ class Bench:
         self.providers: dict[int, ScriptedProvider] = {}
         self.secrets: list[str] = []
         self.hint = hint
+        self.ended = asyncio.Event()
         self._opener = Opener(keys)
 
     def make(self, channel: Channel) -> Provider:
@@ -52,17 +54,23 @@ class Bench:
 
 
 @asynccontextmanager
-async def working(world: World, keys: MasterKeys) -> AsyncIterator[Bench]:
+async def working(
+    world: World, keys: MasterKeys, renew_seconds: float = RENEW_SECONDS
+) -> AsyncIterator[Bench]:
     reading, writing = os.pipe()
     bench = Bench(world, keys, lambda: _write(writing))
     context = LaneContext(world.database, "worker", world.clock, lambda: 0.5, Notes())
-    task = asyncio.create_task(Worker(context, HintListener(pipe=reading), bench.make).run())
+    worker = Worker(context, HintListener(pipe=reading), bench.make, renew_seconds=renew_seconds)
+    task = asyncio.create_task(worker.run())
+    task.add_done_callback(lambda _: bench.ended.set())
     try:
         yield bench
     finally:
         os.close(writing)
-        await task
-        os.close(reading)
+        try:
+            await task
+        finally:
+            os.close(reading)
 
 
 def _write(pipe: int) -> None:
@@ -134,12 +142,86 @@ async def test_a_secret_sealed_anew_keeps_the_lane_and_another_one_does_not(
         assert bench.secrets == ["first", "second"]
 
 
+async def test_the_lane_of_a_removed_channel_ends_and_the_others_go_on(world: World, tmp_path: Path) -> None:
+    keys = MasterKeys(tmp_path / "master.key")
+    here = await world.write(keys.ensure, token_bytes)
+    removed, kept = world.channel_id, await world.add_channel()
+    for channel_id in (removed, kept):
+        await seal(world, channel_id, here, "secret")
+    await world.add_phone(await world.add_member("one@example.com"), kept)
+    async with working(world, keys, renew_seconds=0.01) as bench:
+        await world.publish(world.draft())
+        await bench.until(lambda: _has_offered(bench, removed, 1) and _has_offered(bench, kept, 1))
+        await world.write(channels.mark_removed, removed, world.clock())
+        await bench.until(lambda: bench.providers[removed].is_closed)
+        await world.publish(world.draft())
+        await bench.until(lambda: _has_offered(bench, kept, 2))
+        assert not bench.providers[kept].is_closed
+        assert len(bench.providers[removed].offers) == 1
+
+
+async def test_a_lane_that_takes_long_to_end_delays_its_own_channel_alone(
+    world: World, tmp_path: Path
+) -> None:
+    keys = MasterKeys(tmp_path / "master.key")
+    here = await world.write(keys.ensure, token_bytes)
+    slow, other = world.channel_id, await world.add_channel()
+    for channel_id in (slow, other):
+        await seal(world, channel_id, here, "first")
+    member = await world.add_member("one@example.com")
+    async with working(world, keys) as bench:
+        await world.publish(world.draft())
+        await bench.until(lambda: _has_offered(bench, slow, 1))
+        old = bench.providers[slow]
+        answering, may_answer = asyncio.Event(), asyncio.Event()
+
+        async def answer_late(_call: int) -> None:
+            answering.set()
+            await may_answer.wait()
+
+        old.before_call = answer_late
+        await world.publish(world.draft())
+        await bench.until(answering.is_set)
+        world.clock.move(seconds=1)
+        await seal(world, slow, here, "second")
+        await world.add_phone(member, other)
+        await world.publish(world.draft())  # both are due at the same look
+        await bench.until(lambda: _has_offered(bench, other, 1))
+        assert bench.providers[slow] is old
+        may_answer.set()
+        await bench.until(lambda: bench.providers[slow] is not old and _has_offered(bench, slow, 1))
+        assert old.is_closed
+        assert len(old.offers) == 2
+
+
+async def test_a_lane_that_fails_to_end_ends_the_worker(world: World, tmp_path: Path) -> None:
+    keys = MasterKeys(tmp_path / "master.key")
+    await seal(world, world.channel_id, await world.write(keys.ensure, token_bytes), "secret")
+    await world.add_member("one@example.com")
+
+    async def work() -> None:
+        async with working(world, keys, renew_seconds=0.01) as bench:
+            await world.publish(world.draft())
+            await bench.until(lambda: _has_offered(bench, world.channel_id, 1))
+            bench.providers[world.channel_id].fault_at_close = RuntimeError("stuck")
+            await world.write(channels.mark_removed, world.channel_id, world.clock())
+            await bench.until(bench.ended.is_set)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await work()
+    assert raised.group_contains(RuntimeError, match="stuck")
+
+
 async def test_the_worker_tells_at_its_start_of_credentials_that_end(world: World, tmp_path: Path) -> None:
     new = NewChannel(uuid4(), "apns", "ends", {}, "", expires_at=world.clock() + 1)
     await world.write(channels.add_channel, world.organization_id, new, world.clock())
     with capture_logs() as lines:
         async with working(world, MasterKeys(tmp_path / "master.key")) as bench:
             await bench.until(lambda: "credential_expires" in [line["event"] for line in lines])
+
+
+def _has_offered(bench: Bench, channel_id: int, count: int) -> bool:
+    return channel_id in bench.providers and len(bench.providers[channel_id].offers) >= count
 
 
 def _goes_on(bench: Bench, channel_id: int) -> bool:

@@ -92,8 +92,8 @@ class Server(_Section):
     )
     live_streams: int = Field(
         12_000,
-        description="How many live streams one process keeps open at most. Each takes about 16 KB of memory, and one of "
-        "the process's open files, of which 1,000 are left for other things.",
+        description="How many live streams one process keeps open at most. Each takes about 16 KB of memory, and one "
+        "of the process's open files, of which 1,000 are left for other things.",
         ge=0,
     )
     base_urls: Annotated[dict[str, str], BeforeValidator(_read_pairs)] = Field(

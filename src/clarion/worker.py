@@ -64,13 +64,17 @@ class Worker:
         make_provider: ProviderFactory,
         inbox_days: int = USUAL_DAYS,
         tell_released: Callable[[], None] = lambda: None,
+        renew_seconds: float = RENEW_SECONDS,
     ) -> None:
         self._context = context
         self._hints = hints
         self._make_provider = make_provider
         self._inbox_days = inbox_days
         self._tell_released = tell_released
+        self._renew_seconds = renew_seconds
         self._lanes: dict[int, _Tended] = {}
+        self._ending: dict[int, asyncio.Task[None]] = {}
+        """A channel's old lane, which the next one waits for: a channel is in one of the two at most."""
 
     async def run(self) -> None:
         """Work until cancelled, or until the service that started this worker is gone."""
@@ -79,10 +83,10 @@ class Worker:
         with suppress(StoreUnavailable):  # the store has logged it; the next day tells
             await self._warn_of_expiry()
         try:
-            # A chore that fails ends the worker, and a new one is started.
+            # A chore or the end of a lane that fails ends the worker, and a new one is started.
             async with asyncio.TaskGroup() as group:
                 chores = [
-                    group.create_task(_every(RENEW_SECONDS, self._renew)),
+                    group.create_task(_every(self._renew_seconds, self._renew)),
                     group.create_task(_every(SWEEP_SECONDS, self._sweep)),
                     group.create_task(_every(EXPIRY_SECONDS, self._warn_of_expiry)),
                 ]
@@ -95,6 +99,7 @@ class Worker:
     async def _watch(self) -> None:
         """Look at every hint and every tick; returns when the service that started this worker is gone."""
         while True:
+            self._forget_ended()
             with suppress(StoreUnavailable):  # the store has logged it; the next tick tries again
                 await self._look()
             try:
@@ -114,7 +119,7 @@ class Worker:
             logger.exception("release_failed")
         due = await database.read(channels.due_channels, now)
         for channel in await database.read(channels.find_channels, due) if due else []:
-            await self._wake(channel)
+            self._wake(channel)
 
     async def _release(self, now: int) -> None:
         """Release all that is due; what another worker is releasing is not waited for."""
@@ -124,14 +129,24 @@ class Worker:
                 self._tell_released()
                 await asyncio.sleep(0)  # a turn for the lanes
 
-    async def _wake(self, channel: Channel) -> None:
+    def _wake(self, channel: Channel) -> None:
+        """Let a channel's lane work; while an old one ends, the channel waits for a later tick."""
         tended = self._lanes.get(channel.id)
         if tended is not None and not tended.is_of(channel):
-            await self._end(self._lanes.pop(channel.id))
-            tended = None
-        if tended is None:
-            tended = self._start(channel)
-        tended.lane.wanted.set()
+            self._begin_end(channel.id)
+        if channel.id not in self._ending:
+            tended = self._lanes.get(channel.id) or self._start(channel)
+            tended.lane.wanted.set()
+
+    def _begin_end(self, channel_id: int) -> None:
+        """End a lane beside the others, which must not wait for it."""
+        ending = self._end(self._lanes.pop(channel_id))
+        self._ending[channel_id] = asyncio.create_task(ending, name=f"end-of-lane-{channel_id}")
+
+    def _forget_ended(self) -> None:
+        """Let go of lanes that have ended; raises what one of them failed with."""
+        for channel_id in [channel_id for channel_id, task in self._ending.items() if task.done()]:
+            self._ending.pop(channel_id).result()
 
     def _start(self, channel: Channel) -> _Tended:
         provider, is_usable = self._provider_of(channel)
@@ -174,6 +189,13 @@ class Worker:
     async def _renew(self) -> None:
         until = self._context.clock() + LEASE_MS
         await self._context.database.write(runs.renew_leases, self._context.owner, until)
+        await self._end_removed()
+
+    async def _end_removed(self) -> None:
+        """End the lanes of channels that were removed: neither connections nor secrets outlive them."""
+        for channel_id in await self._context.database.read(channels.find_removed, list(self._lanes)):
+            if channel_id in self._lanes:
+                self._begin_end(channel_id)
 
     async def _sweep(self) -> None:
         await sweep(self._context.database, self._context.clock(), self._inbox_days)
@@ -183,8 +205,9 @@ class Worker:
 
     async def _stop(self) -> None:
         """Let open pages end, then close. What is not settled is offered again by the next worker."""
-        await asyncio.gather(*(self._end(tended) for tended in self._lanes.values()))
+        await asyncio.gather(*(self._end(tended) for tended in self._lanes.values()), *self._ending.values())
         self._lanes.clear()
+        self._ending.clear()
         await self._hints.close()
 
     async def _end(self, tended: _Tended) -> None:

@@ -97,7 +97,12 @@ def make_door(world: World, requests_per_second: int = 1_000, most_streams: int 
         gatekeeper=gatekeeper,
         hints=HintSender(inboxes=inbox_hints),
         live=Live(
-            database, gatekeeper, inbox_hints, Events(uuid4), lambda: Horizon(clock(), USUAL_DAYS), most_streams
+            database,
+            gatekeeper,
+            inbox_hints,
+            Events(uuid4),
+            lambda: Horizon(clock(), USUAL_DAYS),
+            most_streams,
         ),
         metrics=Metrics(),
         clock=clock,
@@ -110,7 +115,11 @@ def make_door(world: World, requests_per_second: int = 1_000, most_streams: int 
 
 async def _look_up(host: str, _port: int) -> list[str]:
     """Names as these tests know them; nothing is asked of the network."""
-    known = {"push.example.com": ["10.0.0.1"], "public.example.com": ["8.8.8.8"], "home.example.com": ["127.0.0.1"]}
+    known = {
+        "push.example.com": ["10.0.0.1"],
+        "public.example.com": ["8.8.8.8"],
+        "home.example.com": ["127.0.0.1"],
+    }
     if host not in known:
         raise OSError("there is no such name")
     return known[host]

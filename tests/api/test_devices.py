@@ -334,6 +334,54 @@ async def test_a_new_address_by_the_devices_token_which_goes_on_working(ann: App
     assert (await ann.call("GET", ann.devices)).json()["count"] == 0
 
 
+async def test_a_device_that_its_push_service_called_gone_comes_back_by_its_token(
+    caller: Caller, ann: App, world: World
+) -> None:
+    device = (await ann.register(name="Phone")).json()
+    path, token = f"{ann.root}/devices/{device['deviceId']}", device["deviceToken"]
+    told = await world.tell("to all")
+    await retire(world, "410 Unregistered")
+    assert (await ann.call("GET", ann.devices)).json()["count"] == 0
+    other = f"{ann.root}/devices/{uuid4()}/address"
+    address = {"address": {"token": "cd" * 32}}
+    assert (await ann.call("PUT", other, address, token)).status_code == 401
+    answer = await ann.call("PUT", f"{path}/address", address, token)
+    assert answer.status_code == 200, answer.text
+    assert (answer.json()["deviceId"], answer.json()["name"]) == (device["deviceId"], "Phone")
+    assert (await ann.call("GET", ann.devices)).json()["count"] == 1
+    shown = {"receipts": [{"notificationId": str(told.uuid), "event": "displayed"}]}
+    assert (await ann.call("POST", f"{path}/receipts", shown, token)).status_code == 204
+    stats = await App(caller, world, ann.member).call("GET", f"{ann.root}/notifications/{told.uuid}/stats")
+    assert stats.json()["displayed"] == 1
+
+
+@pytest.mark.parametrize("reason", [devices.MOVED, devices.REMOVED, devices.REPLACED])
+async def test_a_device_that_was_given_up_does_not_come_back(ann: App, world: World, reason: str) -> None:
+    device = (await ann.register()).json()
+    await retire(world, reason)
+    path, token = f"{ann.root}/devices/{device['deviceId']}", device["deviceToken"]
+    answer = await ann.call("PUT", f"{path}/address", {"address": {"token": "cd" * 32}}, token)
+    assert answer.status_code == 401
+    assert (await ann.call("GET", ann.devices)).json()["count"] == 0
+
+
+async def test_a_gone_device_that_leaves_does_not_come_back(ann: App, world: World) -> None:
+    device = (await ann.register()).json()
+    await retire(world, "410 Unregistered")
+    path, token = f"{ann.root}/devices/{device['deviceId']}", device["deviceToken"]
+    assert (await ann.call("DELETE", path, token=token)).status_code == 204
+    answer = await ann.call("PUT", f"{path}/address", {"address": {"token": "cd" * 32}}, token)
+    assert answer.status_code == 401
+
+
+async def retire(world: World, reason: str) -> None:
+    """Retire the one device that there is."""
+    [row] = await world.rows(devices_table, retired_at=None)
+    assert await world.write(
+        devices.retire_device, world.organization_id, row.id, reason, world.clock(), None
+    )
+
+
 async def test_a_device_that_takes_another_ones_address_becomes_it(ann: App, world: World) -> None:
     one = (await ann.register(installationId="one", address={"token": "aa"})).json()
     two = (await ann.register(installationId="two", address={"token": "bb"})).json()

@@ -40,6 +40,8 @@ def test_no_request_makes_it_fail_or_lie(described: Any, world: World, mode: Gen
         seen.add((operation.path, operation.method))
         if mode is GenerationMode.NEGATIVE and operation.path.endswith("/version"):
             continue  # without parameters there is nothing to get wrong
+        if operation.path.endswith("/stream"):
+            continue  # its answer goes on for minutes
 
         @given(case=operation.as_strategy(generation_mode=mode))
         @settings(

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from tests.api.caller import Caller
+from tests.world import World
 
 
 async def ways(caller: Caller, body: Any, **headers: str) -> tuple[httpx.Response, httpx.Response]:
@@ -35,6 +36,21 @@ async def test_both_ways_answer_alike(caller: Caller, body: bytes, status: int) 
     }
     if status != 201:
         assert short.json() == long.json()
+
+
+@pytest.mark.parametrize("news", [0, 1])
+async def test_both_ways_sync_alike(caller: Caller, world: World, news: int) -> None:
+    inbox = caller.inbox(world.admin.user)
+    watermark = (await caller.get(inbox)).json()["watermark"]
+    for _ in range(news):
+        await caller.send({"content": {"text": "Hi"}, "scope": "ORG"})
+    for token, status in ((watermark, 200), (watermark[:-1], 400)):
+        short = await caller.get(inbox, syncToken=token)
+        long = await caller.get(inbox, syncToken=token, limit="50")
+        assert short.status_code == long.status_code == status
+        assert short.json() == long.json()
+        assert {**short.headers} | {"x-request-id": ""} == {**long.headers} | {"x-request-id": ""}
+    assert (await caller.get(inbox, syncToken=watermark)).json()["count"] == news
 
 
 async def test_both_ways_refuse_a_stranger_alike(caller: Caller) -> None:

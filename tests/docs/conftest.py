@@ -60,10 +60,22 @@ class Shell:
         """Begin the only session of the member; returns the variables of the examples that are about one."""
         variables = self.environment
         members = f"{variables['BASE_URL']}/tool/organizations/{variables['ORGANIZATION']}/members"
-        path, token = f"{members}/{variables['MEMBER']}/sessions", {"Authorization": f"BEARER {variables['TOKEN']}"}
+        path, token = (
+            f"{members}/{variables['MEMBER']}/sessions",
+            {"Authorization": f"BEARER {variables['TOKEN']}"},
+        )
         httpx.delete(path, headers=token).raise_for_status()
         told = httpx.post(path, headers=token).raise_for_status().json()
-        return {"SESSION": told["sessionId"], "REFRESH_TOKEN": told["refreshToken"]}
+        return {
+            "SESSION": told["sessionId"], "SESSION_TOKEN": told["token"], "REFRESH_TOKEN": told["refreshToken"],
+        }  # fmt: skip
+
+    def watermark(self) -> str:
+        """How far the member's inbox goes."""
+        variables = self.environment
+        member = f"{variables['BASE_URL']}/tool/organizations/{variables['ORGANIZATION']}/members/{variables['MEMBER']}"
+        token = {"Authorization": f"BEARER {variables['TOKEN']}"}
+        return str(httpx.get(f"{member}/notifications", headers=token).raise_for_status().json()["watermark"])
 
     def register_device(self) -> dict[str, str]:
         """Register the only device of the member; returns the variables of the examples that are about one."""
@@ -78,7 +90,11 @@ class Shell:
             "name": "Phone", "platform": "ios",
         }  # fmt: skip
         told = httpx.post(f"{member}/devices", json=body, headers=token).raise_for_status().json()
-        return {"CHANNEL": first["channelId"], "DEVICE": told["deviceId"], "DEVICE_TOKEN": told["deviceToken"]}
+        return {
+            "CHANNEL": first["channelId"],
+            "DEVICE": told["deviceId"],
+            "DEVICE_TOKEN": told["deviceToken"],
+        }
 
 
 @pytest.fixture(scope="session")

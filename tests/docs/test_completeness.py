@@ -4,8 +4,8 @@ import ast
 import re
 
 import click
-from docs.generate import ROOT, commands, error_statuses, metric_samples, operations
 import pytest
+from docs.generate import ROOT, commands, error_statuses, metric_samples, operations
 from pydantic import BaseModel
 
 from clarion.api.schemas import ContentBody, NotificationBody, OptionsBody

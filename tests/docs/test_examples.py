@@ -40,10 +40,11 @@ def _curls() -> list[tuple[Block, Block | None]]:
 def test_a_request_of_the_page_is_answered_as_the_page_says(
     demonstration: Shell, request_: Block, answer: Block | None
 ) -> None:
-    older, newest = demonstration.notify(), demonstration.notify()
+    older, watermark, newest = demonstration.notify(), demonstration.watermark(), demonstration.notify()
     assert older != newest
     variables = {
         "NOTIFICATION": newest,
+        "WATERMARK": watermark,
         **demonstration.begin_session(),
         **demonstration.register_device(),
     }
@@ -136,7 +137,9 @@ def test_the_first_organization_gets_its_people_and_channels_as_the_page_says(
     assert [line.split()[2] for line in listed] == ["apns", "fcm", "webpush"]
 
 
-def test_the_key_of_the_environment_is_made_and_used_as_the_page_says(make_shell: Callable[[], Shell]) -> None:
+def test_the_key_of_the_environment_is_made_and_used_as_the_page_says(
+    make_shell: Callable[[], Shell],
+) -> None:
     shell = make_shell()
     migrate_store(load_settings(shell.settings))
     (example,) = (block for block in blocks("bash", of="operating.md") if "keys generate" in block.text)

@@ -32,6 +32,7 @@ class ScriptedProvider:
     offers: list[Offer] = field(default_factory=list)
     calls: int = 0
     is_closed: bool = False
+    fault_at_close: Exception | None = None
 
     def answers(self, address: str, *outcomes: Outcome) -> None:
         """What this address answers to the next tries."""
@@ -50,7 +51,9 @@ class ScriptedProvider:
         return [self._answer(parcel.address) for parcel in parcels]
 
     async def close(self) -> None:
-        """Note that it was closed."""
+        """Note that it was closed, or fail as scripted."""
+        if self.fault_at_close is not None:
+            raise self.fault_at_close
         self.is_closed = True
 
     @property

@@ -5,18 +5,20 @@ from secrets import token_bytes
 from uuid import uuid4
 
 import pytest
+from sqlalchemy import Connection
 
-from clarion.model.access import TokenKind, mint_token
+from clarion.model.access import TokenKind, TokenText, mint_token
 from clarion.model.delivery import DeliveryState
-from clarion.model.errors import Refusal, Unauthenticated
+from clarion.model.errors import Conflict, Refusal, Unauthenticated
 from clarion.service import devices
 from clarion.service.devices import Registered, Registration
-from clarion.store import installations
+from clarion.store import channels, installations
 from clarion.store.database import Database
 from clarion.store.deliveries import Deviation, keep_deviations
+from clarion.store.devices import NewDevice, add_devices, retire_device
 from clarion.store.installations import Details, DeviceAccess
 from clarion.store.schema import channels as channels_table
-from clarion.store.schema import deliveries
+from clarion.store.schema import deliveries, members
 from clarion.store.schema import devices as devices_table
 from tests.clock import Clock
 from tests.service.lanes import ScriptedProvider, make_lane, tally
@@ -43,6 +45,17 @@ async def register(
     known = await world.read(installations.find_by_token, token)
     assert known is not None
     return registered, known
+
+
+async def retire_as_gone(world: World, device: DeviceAccess) -> None:
+    """As a push does that the push service answers with 410."""
+    assert await world.write(
+        retire_device, world.organization_id, device.row_id, "410 Unregistered", world.clock(), None
+    )
+
+
+def find_gone(connection: Connection, device: DeviceAccess, token: TokenText) -> DeviceAccess | None:
+    return installations.find_gone(connection, device.organization, device.device, token)
 
 
 async def test_two_members_that_take_one_address_in_the_same_instant_both_get_an_answer(
@@ -76,6 +89,108 @@ async def test_a_device_that_moved_after_its_token_was_looked_up_is_not_brought_
         await devices.change_address(world.database, known, "b", world.clock())
     live = [row for row in await world.rows(devices_table) if row.retired_at is None]
     assert [(row.member_id, row.address) for row in live] == [(bob.id, "a")]
+
+
+async def test_a_device_that_its_push_service_called_gone_comes_back_by_its_token(world: World) -> None:
+    [ann] = await world.add_members(1, phones=0)
+    _, token = mint_token("us-east-1", token_bytes, TokenKind.DEVICE)
+    asked = await registration(world, "a")
+    first = await devices.register_device(world.database, world.admin, ann.user, asked, token, world.clock())
+    for address in ("b", "c"):
+        live = await world.read(installations.find_by_token, token)
+        assert live is not None
+        await retire_as_gone(world, live)
+        assert await world.read(installations.find_by_token, token) is None
+        known = await world.read(find_gone, live, token)
+        assert known == live
+        back = await devices.change_address(world.database, known, address, world.clock())
+        assert (back.device, back.number) == (first.installation.device, first.installation.number)
+        assert await world.read(find_gone, live, token) is None, "it is live"
+        after = await world.read(installations.find_by_token, token)
+        assert after is not None
+        assert (after.number, after.row_id) == (live.number, back.row_id)
+    rows = await world.rows(devices_table)
+    assert [(row.address, row.retired_reason) for row in rows] == [
+        ("a", "410 Unregistered"),
+        ("b", "410 Unregistered"),
+        ("c", None),
+    ]
+
+
+@pytest.mark.parametrize("how", ["another", "other_member", "left", "channel", "member", "forgotten"])
+async def test_a_gone_device_that_was_followed_or_given_up_does_not_come_back(world: World, how: str) -> None:
+    """Neither by a look-up after it, nor when it happens between the look-up and the change."""
+    ann, bob = await world.add_members(2, phones=0)
+    _, token = mint_token("us-east-1", token_bytes, TokenKind.DEVICE)
+    asked = await registration(world, "a")
+    await devices.register_device(world.database, world.admin, ann.user, asked, token, world.clock())
+    known = await world.read(installations.find_by_token, token)
+    assert known is not None
+    await retire_as_gone(world, known)
+    if how in ("another", "other_member"):
+        _, later = await register(world, ann if how == "another" else bob, "b")
+        await retire_as_gone(world, later)
+    elif how == "left":
+        await world.write(devices.leave, known, world.clock())
+    elif how == "channel":
+        await world.write(channels.mark_removed, world.channel_id, world.clock())
+    elif how == "member":
+        await world.write(
+            lambda connection: connection.execute(members.delete().where(members.c.id == ann.id))
+        )
+    else:
+        world.clock.move(seconds=90 * DAY)
+        await world.write(installations.forget_retired, world.clock(), 100)
+    assert await world.read(find_gone, known, token) is None
+    if how != "member":
+        with pytest.raises(Unauthenticated):
+            await devices.change_address(world.database, known, "c", world.clock())
+    assert [row for row in await world.rows(devices_table) if row.retired_at is None] == []
+
+
+async def test_another_devices_token_brings_no_device_back(world: World) -> None:
+    [ann] = await world.add_members(1, phones=0)
+    _, gone = await register(world, ann, "a")
+    await retire_as_gone(world, gone)
+    _, guessed = mint_token("us-east-1", token_bytes, TokenKind.DEVICE)
+    assert await world.read(find_gone, gone, guessed) is None
+
+
+async def test_a_device_that_comes_back_to_a_member_with_too_many_is_refused(world: World) -> None:
+    [ann] = await world.add_members(1, phones=0)
+    _, known = await register(world, ann, "a")
+    await retire_as_gone(world, known)
+    new = [
+        NewDevice(uuid4(), ann.id, world.channel_id, f"{number}", "phone")
+        for number in range(devices.MOST_DEVICES)
+    ]
+    await world.write(add_devices, world.organization_id, new, world.clock())
+    with pytest.raises(Conflict, match="100 devices already"):
+        await devices.change_address(world.database, known, "b", world.clock())
+    assert len(await world.rows(devices_table, retired_at=None)) == devices.MOST_DEVICES
+
+
+async def test_a_gone_device_that_two_members_want_in_the_same_instant_goes_to_one(
+    postgresql_url: str,
+) -> None:
+    """Its own token brings it back while another member registers the installation."""
+    databases = [Database(postgresql_url) for _ in range(2)]
+    world = await World.make(databases[0], Clock())
+    for number in range(10):
+        ann, bob = await world.add_members(2, phones=0)
+        _, known = await register(world, ann, f"a{number}", f"phone-{number}")
+        await retire_as_gone(world, known)
+        back, registered = await asyncio.gather(
+            devices.change_address(databases[0], known, f"b{number}", world.clock()),
+            register(world, bob, f"c{number}", f"phone-{number}", databases[1]),
+            return_exceptions=True,
+        )
+        assert isinstance(back, Unauthenticated | installations.Installation)
+        assert not isinstance(registered, BaseException)
+        rows = await world.rows(devices_table, uuid=known.device)
+        assert [row.member_id for row in rows if row.retired_at is None] == [bob.id]
+    for database in databases:
+        database.close()
 
 
 @pytest.mark.parametrize("how", ["moved", "removed", "replaced"])

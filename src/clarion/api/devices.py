@@ -107,7 +107,7 @@ async def remove_member_device(
     operation_id="changeDeviceAddress",
     operation_class=operation_with(NewAddressBody),
     summary="Give a device another address",
-    responses=BODY_ERRORS,
+    responses=BODY_ERRORS | TOO_MANY_DEVICES,
     tags=["devices"],
 )
 async def change_device_address(
@@ -115,6 +115,7 @@ async def change_device_address(
 ) -> DeviceAnswer:
     """With the device's token, which goes on working: for a push service that gave the app a new address.
 
+    A device that was retired because its push service called it gone is live again, under the same `deviceId`.
     When another device of the member has that address, this one becomes it, and the answer has its `deviceId`.
     """
     tools = door(request)

@@ -77,7 +77,9 @@ SYNC_ERRORS: Final = ERRORS | {
 TOO_MANY_DEVICES: Final = {409: _error("The member has a hundred devices already.")}
 
 STREAM_ANSWERS: Final = SYNC_ERRORS | {
-    200: ResponseSpec(str, generate_examples=False, media_type="text/event-stream", description="Events, until `bye`."),
+    200: ResponseSpec(
+        str, generate_examples=False, media_type="text/event-stream", description="Events, until `bye`."
+    ),
 }
 CREATE_ERRORS: Final = BODY_ERRORS | {409: _error("The Idempotency-Key stands for another body.")}
 

@@ -111,7 +111,9 @@ def create_token(settings: Settings, organization: UUID, email: str, name: str) 
 
     if not write(settings, add):
         raise click.ClickException(f"No member {email} in an organization {organization}.")
-    click.echo("Keep it now; it is not shown again. It expires in six months, or after two weeks unused.", err=True)
+    click.echo(
+        "Keep it now; it is not shown again. It expires in six months, or after two weeks unused.", err=True
+    )
     click.echo(text)
 
 

@@ -107,7 +107,8 @@ def ensure_devices(
     if new:
         devices.add_devices(connection, organization_id, new, now)
     for row in rows:
-        if row.channel_id == site and row.retired_at is None and row.address != browsers.address(row.uuid):
+        is_ours = row.channel_id == site and row.retired_at is None and _is_seeded(row, SITE)
+        if is_ours and row.address != browsers.address(row.uuid):
             moved = NewDevice(row.uuid, row.member_id, site, browsers.address(row.uuid), row.model)
             devices.register_device(connection, organization_id, moved, now)
 
@@ -119,11 +120,21 @@ def list_phones(
     topics = {channel_id: topic for topic, channel_id in channel_ids.items()}
     found = []
     for row in _devices(connection, organization_id):
-        if row.retired_at is None and row.channel_id in topics:
-            phone = _phone(row, topics[row.channel_id], browsers)
-            name = f"{row.owner}’s {row.model.split()[0]}"
+        topic = topics.get(row.channel_id)
+        if row.retired_at is None and topic is not None and (topic != SITE or _is_seeded(row, SITE)):
+            phone = _phone(row, topic, browsers)
+            kind = (row.model.split() or ["device"])[0]
+            name = f"{row.owner}’s {kind}"
             found.append(replace(phone, name=name, owner=row.owner, email=row.email, model=row.model))
     return found
+
+
+def _is_seeded(row: Any, app: str) -> bool:
+    """Whether a device is one of the demonstration's, not one that somebody registered since."""
+    return any(
+        fold_email(person.email) == row.email_folded and (app, row.model) in person.devices
+        for person in PEOPLE
+    )
 
 
 class Browsers:

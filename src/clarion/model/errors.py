@@ -152,7 +152,9 @@ class IssuerUnavailable(Refusal):
     code = "issuer_unavailable"
 
     def __init__(self, retry_after_seconds: int = 30) -> None:
-        super().__init__("The issuer of this ID token cannot be asked for its keys right now; try again later.")
+        super().__init__(
+            "The issuer of this ID token cannot be asked for its keys right now; try again later."
+        )
         self.retry_after_seconds = retry_after_seconds
 
 

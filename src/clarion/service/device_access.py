@@ -6,11 +6,13 @@ Called by the door. There is no cache: a device calls seldom, and one that was r
 from collections.abc import Mapping
 from uuid import UUID
 
-from clarion.model.access import TokenKind, parse_token
+from sqlalchemy import Connection
+
+from clarion.model.access import TokenKind, TokenText, parse_token
 from clarion.model.errors import NotFound, Unauthenticated, WrongRegion
 from clarion.service.allowance import Allowance
 from clarion.store.database import Database
-from clarion.store.installations import DeviceAccess, find_by_token
+from clarion.store.installations import DeviceAccess, find_by_token, find_gone
 
 
 class DeviceGatekeeper:
@@ -27,9 +29,10 @@ class DeviceGatekeeper:
     async def access(self, token: str, organization: UUID, device: UUID) -> DeviceAccess:
         """The device that the token proves, which must be the one that the path names.
 
-        Raises Unauthenticated for a token that proves nothing or whose device is retired, WrongRegion, NotFound for
-        another device, and TooManyRequests. It spends nothing of its organization's allowance: a broadcast's
-        receipts must not keep the organization from sending.
+        A device that its push service called gone is known by its token until it is forgotten: it may come back at
+        another address. Raises Unauthenticated for a token that proves nothing or whose device was given up,
+        WrongRegion, NotFound for another device, and TooManyRequests. It spends nothing of its organization's
+        allowance: a broadcast's receipts must not keep the organization from sending.
         """
         parsed = parse_token(token)
         if parsed is None or parsed.kind is not TokenKind.DEVICE:
@@ -37,9 +40,13 @@ class DeviceGatekeeper:
         if parsed.region != self.region:
             raise WrongRegion(parsed.region, self._base_urls.get(parsed.region))
         self._allowance.spend_token(parsed.key)
-        found = await self._database.read(find_by_token, parsed)
+        found = await self._database.read(_find, organization, device, parsed)
         if found is None:
             raise Unauthenticated
         if (found.organization, found.device) != (organization, device):
             raise NotFound("There is no such device, or this token is another device's.")
         return found
+
+
+def _find(connection: Connection, organization: UUID, device: UUID, token: TokenText) -> DeviceAccess | None:
+    return find_by_token(connection, token) or find_gone(connection, organization, device, token)

@@ -87,13 +87,17 @@ async def register_device(
 
 
 async def change_address(database: Database, device: DeviceAccess, address: str, now: int) -> Installation:
-    """Give a device another address; its token goes on working."""
+    """Give a device another address, where it comes back if it was gone; its token goes on working.
+
+    Raises Conflict when it comes back and the member has too many devices by now.
+    """
     return await _again_when_overtaken(database, _change_address, device, address, now)
 
 
 def leave(connection: Connection, device: DeviceAccess, now: int) -> None:
-    """Retire a device because its app says so."""
+    """Retire a device because its app says so; one that was gone does not come back."""
     installations.remove(connection, device.organization_id, device.member_id, device.device, now)
+    installations.give_up_gone(connection, device.row_id)
 
 
 def _register(
@@ -104,11 +108,7 @@ def _register(
     uuid = uuid5(registration.channel.uuid, registration.installation)
     new = NewDevice(uuid, member_id, registration.channel.id, registration.address, registration.details.name)
     known_as = devices.register_device(connection, organization_id, new, now)
-    if installations.count_installations(connection, organization_id, member_id) > MOST_DEVICES:
-        raise Conflict(
-            f"This member has {MOST_DEVICES} devices already; remove one that is not used any more.",
-            code="too_many_devices",
-        )
+    _refuse_too_many(connection, organization_id, member_id)
     installations.describe(connection, organization_id, known_as, registration.details, token, now)
     found = _found(connection, organization_id, known_as)
     return Registered(found, is_new=found.row_id > last and found.row_id == found.number)
@@ -116,12 +116,21 @@ def _register(
 
 def _change_address(connection: Connection, device: DeviceAccess, address: str, now: int) -> Installation:
     devices.lock_member(connection, device.member_id)
-    if not installations.lock_live(connection, device.row_id):
-        raise Unauthenticated  # it was retired after its token had been looked up
+    if not installations.lock_known(connection, device.row_id):
+        raise Unauthenticated  # it was given up or followed after its token had been looked up
     new = NewDevice(device.device, device.member_id, device.channel_id, address, "")
     known_as = devices.register_device(connection, device.organization_id, new, now)
+    _refuse_too_many(connection, device.organization_id, device.member_id)
     installations.hand_over(connection, device.organization_id, device.row_id, known_as, now)
     return _found(connection, device.organization_id, known_as)
+
+
+def _refuse_too_many(connection: Connection, organization_id: int, member_id: int) -> None:
+    if installations.count_installations(connection, organization_id, member_id) > MOST_DEVICES:
+        raise Conflict(
+            f"This member has {MOST_DEVICES} devices already; remove one that is not used any more.",
+            code="too_many_devices",
+        )
 
 
 def _found(connection: Connection, organization_id: int, device: UUID) -> Installation:

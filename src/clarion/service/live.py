@@ -11,10 +11,9 @@ Called by `api/live.py`; `bootstrap.py` makes it and runs `run` beside the serve
 import asyncio
 import math
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -136,7 +135,7 @@ class Live:
             self._audited_at = now
         stream = self._rooms.add(begun.showing.access, opening.own.page.watermark, make)
         self._beats.append(stream)
-        self._teller.take_in(stream)
+        self._teller.welcome(stream)
         self._somebody.set()
         return stream
 
@@ -170,13 +169,8 @@ class Live:
             await self._somebody.wait()
             hinted = await self._hints.wait(TICK_SECONDS, version)
             version = self._hints.version()
-            try:
-                await self.look(hinted, version)
-            except StoreUnavailable:  # the store has logged it
-                version = None
-                await asyncio.sleep(TICK_SECONDS)
-            except Exception:
-                logger.exception("live_look_failed")
+            if not await self._do(self.look(hinted, version)):
+                version = self._checked_version = None
                 await asyncio.sleep(TICK_SECONDS)
             await asyncio.sleep(COALESCE_SECONDS)
 
@@ -224,8 +218,18 @@ class Live:
             await self._somebody.wait()
             await asyncio.sleep(TURN_SECONDS)
             self.beat()
-            with suppress(StoreUnavailable):  # the store has logged it
-                await self.audit()
+            await self._do(self.audit())
+
+    async def _do(self, chore: Coroutine[Any, Any, None]) -> bool:
+        """Do what is done again soon: whatever goes wrong with it, the streams stay open."""
+        try:
+            await chore
+        except StoreUnavailable:  # the store has logged it
+            return False
+        except Exception:
+            logger.exception("live_chore_failed")
+            return False
+        return True
 
     def beat(self) -> None:
         """Give a sign of life to those whose turn it is, and end those that are old. They wait in one queue."""

@@ -8,7 +8,7 @@ missed, is read for that member alone by `read_own`, with the very function that
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from operator import attrgetter
 from typing import Final, NamedTuple
@@ -233,6 +233,10 @@ def read_opening(
         check_watermark(since, member, horizon.now, path)
     own_stream = live.find_own_stream(connection, organization_id, member.id)
     own = _own(connection, organization_id, member, since, horizon)
+    if own.page.more:
+        # Its reader is told to pull all of it. From here on the stream stands where the member does: were it behind,
+        # its whole organization would be read from there on for everybody who listens.
+        own = replace(own, page=replace(own.page, items=[], watermark=member.watermark(horizon.now)))
     return Opening(member.id, own_stream, own)
 
 

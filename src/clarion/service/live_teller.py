@@ -136,6 +136,12 @@ class Teller:
         if found is not None and stream.watermark is seen and not stream.is_behind:
             self._tell_own(stream, found)
 
+    def welcome(self, stream: Stream) -> None:
+        """Take a new stream in; one that was told to pull is told again if something came since that was read."""
+        self.take_in(stream)
+        if stream.is_hinted and not stream.is_behind and stream.watermark.seq < stream.room.seen_seq:
+            self._hint(stream)
+
     def take_in(self, stream: Stream) -> None:
         """Let a stream that was told everything up to its watermark take part in what its room is told."""
         room = stream.room

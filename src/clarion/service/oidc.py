@@ -85,7 +85,7 @@ def _read_header(token: str) -> _Header:
     except jwt.InvalidTokenError:
         raise InvalidIdToken("is no signed token") from None
     algorithm, key_id, kind = header.get("alg"), header.get("kid"), header.get("typ", "JWT")
-    if algorithm not in ALGORITHMS:
+    if not isinstance(algorithm, str) or algorithm not in ALGORITHMS:
         raise InvalidIdToken("alg is neither RS256 nor ES256")
     if "crit" in header or not isinstance(kind, str) or kind.upper() != "JWT":
         raise InvalidIdToken("the header is not that of an ID token")

@@ -50,9 +50,7 @@ def _withdraw_banners(
     """
     dropped, in_flight = runs.drop_unclaimed(connection, organization_id, number, now)
     took = deliveries.channels_that_took(connection, organization_id, number)
-    offered = channels.find_channels(
-        connection, sorted({*in_flight, *took, *(dropped if has_begun else ())})
-    )
+    offered = channels.find_channels(connection, sorted({*in_flight, *took, *(dropped if has_begun else ())}))
     due_at = now + OPEN_PAGES_MS if in_flight else now
     withdrawals = [
         runs.NewRun(number, channel.id, runs.UNKNOWN_REACH, due_at, PushKind.WITHDRAWAL)

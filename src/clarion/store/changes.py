@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select, union
+from sqlalchemy import Connection, Select, and_, bindparam, func, or_, select
 
 from clarion.model.notification import NotificationState
 from clarion.model.watermark import Watermark
@@ -29,7 +29,7 @@ from clarion.store.inbox import (
     sizes,
     state_of,
 )
-from clarion.store.schema import LARGEST_NUMBER, inbox_states, memberships, notifications, stream_entries
+from clarion.store.schema import inbox_states, notifications, stream_entries
 from clarion.store.slices import count_fitting
 from clarion.store.stays import Place, Question, Stay, ask, bound, find_stays, logged
 from clarion.store.streams import EntryKind
@@ -59,15 +59,17 @@ class ChangePage:
 
 
 def unread_count(connection: Connection, organization_id: int, member: InboxMember, horizon: Horizon) -> int:
-    """How many entries of the inbox are SENT; at most `MOST_UNREAD`."""
-    wanted = {
-        "organization": organization_id,
-        "member": member.id,
-        "read_through": member.read_through_seq,
-        "oldest": horizon.oldest,
-    }
-    count: int = connection.scalars(_UNREAD, wanted).one()
-    return count
+    """How many entries of the inbox are SENT; at most `MOST_UNREAD`.
+
+    Asked stay by stay, like everything else: one statement over all stays reads the log of the whole organization.
+    """
+    shared = {"organization": organization_id, "member": member.id, "oldest": horizon.oldest}
+    after = member.read_through_seq
+    stays = find_stays(connection, organization_id, member.id)
+    bounds = ((stay, max(stay.joined, after), stay.left) for stay in stays)
+    unread = {place.notification_id for place in ask(connection, _UNREAD, bounds, MOST_UNREAD, shared)}
+    unread.update(connection.scalars(_UNREAD_AGAIN, {**shared, "read_through": after, "limit": MOST_UNREAD}))
+    return min(len(unread), MOST_UNREAD)
 
 
 class _Kind(IntEnum):
@@ -279,54 +281,24 @@ def _told(number: int) -> Select[Any]:
 _LOGGED: Final = Question(_told)
 
 
-def _unread() -> Select[Any]:
-    """Entries above "mark all read" that no exception holds, and those that an exception makes unread."""
-    is_shown = and_(
+_UNREAD: Final = Question(
+    lambda number: _visible(number).where(
+        _IS_RELEASED, func.coalesce(inbox_states.c.state, CopyState.SENT) == CopyState.SENT
+    )
+)
+"""Places of a stay, above "mark all read", that are SENT."""
+
+_UNREAD_AGAIN: Final = (
+    select(inbox_states.c.notification_id)
+    .join(notifications, IS_EXCEPTION)
+    .where(
+        inbox_states.c.organization_id == bindparam("organization"),
+        inbox_states.c.member_id == bindparam("member"),
+        inbox_states.c.state == CopyState.SENT,
+        notifications.c.seq <= bindparam("read_through"),
         notifications.c.state != NotificationState.CANCELLED,
         notifications.c.released_at > bindparam("oldest"),
     )
-    is_own = and_(
-        memberships.c.organization_id == bindparam("organization"),
-        memberships.c.member_id == bindparam("member"),
-    )
-    above = (
-        select(stream_entries.c.notification_id)
-        .select_from(memberships)
-        .join(
-            stream_entries,
-            (stream_entries.c.organization_id == memberships.c.organization_id)
-            & (stream_entries.c.stream_id == memberships.c.stream_id)
-            & (stream_entries.c.seq > memberships.c.joined_seq)
-            & (stream_entries.c.seq <= func.coalesce(memberships.c.left_seq, LARGEST_NUMBER)),
-        )
-        .outerjoin(
-            inbox_states,
-            (inbox_states.c.organization_id == memberships.c.organization_id)
-            & (inbox_states.c.member_id == memberships.c.member_id)
-            & (inbox_states.c.notification_id == stream_entries.c.notification_id),
-        )
-        .join(notifications, _IS_NOTIFICATION)
-        .where(
-            is_own,
-            is_shown,
-            stream_entries.c.seq > bindparam("read_through"),
-            stream_entries.c.kind == EntryKind.RELEASE,
-            func.coalesce(inbox_states.c.state, CopyState.SENT) == CopyState.SENT,
-        )
-    )
-    again = (
-        select(inbox_states.c.notification_id)
-        .join(notifications, IS_EXCEPTION)
-        .where(
-            inbox_states.c.organization_id == bindparam("organization"),
-            inbox_states.c.member_id == bindparam("member"),
-            inbox_states.c.state == CopyState.SENT,
-            notifications.c.seq <= bindparam("read_through"),
-            is_shown,
-        )
-    )
-    unread = union(above, again).limit(MOST_UNREAD).subquery()
-    return select(func.count()).select_from(unread)
-
-
-_UNREAD: Final = _unread()
+    .limit(bindparam("limit"))
+)
+"""Entries that "mark all read" has reached and that their member made unread since."""

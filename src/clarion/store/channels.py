@@ -148,6 +148,12 @@ def find_channels(connection: Connection, channel_ids: Sequence[int]) -> list[Ch
     return [_channel(row) for row in connection.execute(query)]
 
 
+def find_removed(connection: Connection, channel_ids: Sequence[int]) -> list[int]:
+    """Which of these channels were removed."""
+    query = select(channels.c.id).where(channels.c.id.in_(channel_ids), channels.c.removed_at.is_not(None))
+    return list(connection.scalars(query))
+
+
 def find_channel(connection: Connection, uuid: UUID, *, removed: bool = False) -> Channel | None:
     """A channel of whatever organization by the id that people know it by, for commands alone."""
     query = _CHANNELS.where(channels.c.uuid == uuid)

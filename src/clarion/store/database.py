@@ -92,9 +92,9 @@ class Database:
         ordered = [values[name] for name in compiled.positiontup or ()]
         borrowed = self.engine.raw_connection()
         try:
-            row: Sequence[Any] | None = borrowed.driver_connection.execute(
-                compiled.string, ordered
-            ).fetchone()  # type: ignore[union-attr]
+            cursor = borrowed.cursor()
+            cursor.execute(compiled.string, ordered)
+            row: Sequence[Any] | None = cursor.fetchone()
         finally:
             borrowed.close()
         return row

@@ -20,6 +20,8 @@ from clarion.store.schema import devices, members
 
 MOVED: Final = "moved to another member"
 REMOVED: Final = "removed"
+REPLACED: Final = "replaced"
+"""Why a row was retired when it was not its push service that called the address gone."""
 
 MOST_STRIKES: Final = 3
 """A device whose address was doubted so many times, and taken never between, is retired."""
@@ -57,7 +59,7 @@ def register_device(connection: Connection, organization_id: int, new: NewDevice
     kept = next((row for row in present if _is_same(row, new)), None)
     for row in present:
         if row is not kept:
-            reason = "replaced" if row.member_id == new.member_id else MOVED
+            reason = REPLACED if row.member_id == new.member_id else MOVED
             _retire(connection, row.id, reason, now)
     if kept is not None:
         connection.execute(update(devices).where(devices.c.id == kept.id).values(registered_at=now))

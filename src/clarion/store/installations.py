@@ -1,7 +1,8 @@
 """What apps tell about their devices, and the tokens by which they are known again.
 
 A device's token is good for the device at whatever address it is: when a row is retired because its address
-changed, the next one takes the token over. Called by `service/devices.py` and `service/device_access.py`; how
+changed, the next one takes the token over, and by the token a device that its push service called gone comes back.
+Called by `service/devices.py` and `service/device_access.py`; how
 rows follow one another is told in `devices.py`.
 """
 
@@ -11,14 +12,15 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, delete, func, or_, select, update
+from sqlalchemy import Connection, Row, and_, bindparam, delete, func, or_, select, update
 
 from clarion.model.access import TokenText
-from clarion.store.devices import REMOVED
+from clarion.store.devices import MOVED, REMOVED, REPLACED
 from clarion.store.schema import (
     channels,
     deliveries,
     devices,
+    members,
     memberships,
     organizations,
     solutions,
@@ -55,7 +57,7 @@ class Installation:
 
 @dataclass(frozen=True, slots=True)
 class DeviceAccess:
-    """A device that calls by itself, known by its token."""
+    """A device that calls by itself, known by its token; `row_id` is its latest row."""
 
     organization_id: int
     organization: UUID
@@ -80,6 +82,20 @@ class OpenChannel(NamedTuple):
 
 
 _LIVE: Final = devices.c.retired_at.is_(None)
+
+_later: Final = devices.alias("later")
+_FOLLOWING: Final = select(_later.c.id).where(
+    _later.c.organization_id == devices.c.organization_id,
+    _later.c.uuid == devices.c.uuid,
+    _later.c.id > devices.c.id,
+)
+_GONE: Final = and_(
+    devices.c.retired_at.is_not(None),
+    devices.c.retired_reason.not_in((MOVED, REMOVED, REPLACED)),
+    ~_FOLLOWING.where(_later.c.retired_at.is_(None)).exists(),
+    ~_FOLLOWING.where(_later.c.retired_at.is_not(None)).exists(),
+)
+"""The latest row of an installation, when its push service called it gone. Apart, each has an index to look in."""
 
 
 def open_channels(connection: Connection, organization_id: int, member_id: int) -> list[OpenChannel]:
@@ -151,10 +167,18 @@ def _update(connection: Connection, organization_id: int, device: UUID, values: 
     connection.execute(update(devices).where(live).values(**values))
 
 
-def lock_live(connection: Connection, row_id: int) -> bool:
-    """Whether a device is live, and stays so until the transaction ends. The member is locked before."""
-    query = select(devices.c.id).where(devices.c.id == row_id, _LIVE).with_for_update()
-    return connection.scalar(query) is not None
+def lock_known(connection: Connection, row_id: int) -> bool:
+    """Whether a row is its device's latest, live or gone, on a channel that is there. The member is locked before.
+
+    A live one stays so until the transaction ends. When another member registers the installation of a gone one in
+    the same instant, one of the two fails with an IntegrityError, and can be tried again.
+    """
+    query = (
+        select(devices.c.id)
+        .join(channels, channels.c.id == devices.c.channel_id)
+        .where(devices.c.id == row_id, channels.c.removed_at.is_(None), or_(_LIVE, _GONE))
+    )
+    return connection.scalar(query.with_for_update(of=devices)) is not None
 
 
 def note_seen(connection: Connection, row_ids: Sequence[int], now: int) -> None:
@@ -225,25 +249,48 @@ def count_installations(connection: Connection, organization_id: int, member_id:
 
 def find_by_token(connection: Connection, token: TokenText) -> DeviceAccess | None:
     """The live device that this token proves."""
-    query = (
-        select(
-            devices.c.token_hash,
-            devices.c.organization_id,
-            organizations.c.uuid,
-            devices.c.member_id,
-            devices.c.channel_id,
-            channels.c.provider,
-            devices.c.uuid,
-            _NUMBER,
-            devices.c.id,
-            devices.c.last_seen_at,
-        )
-        .join(organizations, organizations.c.id == devices.c.organization_id)
-        .join(channels, channels.c.id == devices.c.channel_id)
-        .where(devices.c.token_key == token.key, _LIVE)
+    row = connection.execute(_ACCESS.where(devices.c.token_key == token.key, _LIVE)).one_or_none()
+    return _proved(row, token)
+
+
+def find_gone(
+    connection: Connection, organization: UUID, device: UUID, token: TokenText
+) -> DeviceAccess | None:
+    """The device of this id that its push service called gone, when this token proves it and it may come back."""
+    query = _ACCESS.join(
+        members,
+        and_(members.c.id == devices.c.member_id, members.c.organization_id == devices.c.organization_id),
+    ).where(
+        organizations.c.uuid == organization,
+        devices.c.uuid == device,
+        channels.c.removed_at.is_(None),
+        _GONE,
     )
-    row = connection.execute(query).one_or_none()
-    return None if row is None or not token.proves(row[0]) else DeviceAccess(*row[1:])
+    return _proved(connection.execute(query).one_or_none(), token)
+
+
+_ACCESS: Final = (
+    select(
+        devices.c.token_hash,
+        devices.c.organization_id,
+        organizations.c.uuid,
+        devices.c.member_id,
+        devices.c.channel_id,
+        channels.c.provider,
+        devices.c.uuid,
+        _NUMBER,
+        devices.c.id,
+        devices.c.last_seen_at,
+    )
+    .join(organizations, organizations.c.id == devices.c.organization_id)
+    .join(channels, channels.c.id == devices.c.channel_id)
+)
+
+
+def _proved(row: Row[Any] | None, token: TokenText) -> DeviceAccess | None:
+    if row is None or row[0] is None or not token.proves(row[0]):
+        return None
+    return DeviceAccess(*row[1:])
 
 
 # ── Ends ─────────────────────────────────────────────────────────────────────────────────────────────────
@@ -258,6 +305,11 @@ def remove(connection: Connection, organization_id: int, member_id: int, device:
         _LIVE,
     )
     return connection.execute(statement.values(retired_at=now, retired_reason=REMOVED)).rowcount > 0
+
+
+def give_up_gone(connection: Connection, row_id: int) -> None:
+    """Let a device that is gone not come back."""
+    connection.execute(update(devices).where(devices.c.id == row_id, _GONE).values(retired_reason=REMOVED))
 
 
 def forget_retired(connection: Connection, now: int, limit: int) -> int:

@@ -159,7 +159,9 @@ sessions = Table(  # a member's app, signed in; of its tokens only hashes are ke
     Column("family_hash", LargeBinary, nullable=False),  # what all its refresh tokens have in common
     Column("refresh_hash", LargeBinary, nullable=False),
     Column("former_refresh_hash", LargeBinary, nullable=True),
-    Column("salt", LargeBinary, nullable=True),  # with the former refresh token it gives the present pair again
+    Column(
+        "salt", LargeBinary, nullable=True
+    ),  # with the former refresh token it gives the present pair again
     _number("refreshed_at"),
     _number("created_at"),
     _number("last_used_at"),
@@ -355,7 +357,9 @@ devices = Table(  # a row never changes its member or address: a change retires 
     _words("language", nullable=True),
     _words("time_zone", nullable=True),
     _number("last_seen_at", nullable=True),  # to the day
-    _number("withdrew_at", nullable=True),  # in the first row: when banners were last withdrawn from the device
+    _number(
+        "withdrew_at", nullable=True
+    ),  # in the first row: when banners were last withdrawn from the device
     Index(
         "ix_devices_uuid",
         "organization_id",
@@ -363,6 +367,13 @@ devices = Table(  # a row never changes its member or address: a change retires 
         unique=True,
         sqlite_where=text("retired_at IS NULL"),
         postgresql_where=text("retired_at IS NULL"),
+    ),
+    Index(
+        "ix_devices_uuid_retired",
+        "organization_id",
+        "uuid",
+        sqlite_where=text("retired_at IS NOT NULL"),
+        postgresql_where=text("retired_at IS NOT NULL"),
     ),
     Index("ix_devices_organization_id_member_id", "organization_id", "member_id", "channel_id"),
     Index(
@@ -487,16 +498,18 @@ receipt_tallies = Table(  # counts of receipts; every process that takes some ad
     PrimaryKeyConstraint("organization_id", "notification_id", "slot"),
 )
 
-withdrawals = Table(  # a banner to be taken away from one device, because its member has dealt with it elsewhere
-    "withdrawals",
-    metadata,
-    _organization(),
-    _number("device_id"),
-    _number("notification_id"),
-    _number("channel_id"),
-    _number("due_at"),
-    _number("asked_at"),
-    PrimaryKeyConstraint("organization_id", "device_id", "notification_id"),
-    Index("ix_withdrawals_due", "channel_id", "due_at"),
-    Index("ix_withdrawals_asked_at", "asked_at"),
+withdrawals = (
+    Table(  # a banner to be taken away from one device, because its member has dealt with it elsewhere
+        "withdrawals",
+        metadata,
+        _organization(),
+        _number("device_id"),
+        _number("notification_id"),
+        _number("channel_id"),
+        _number("due_at"),
+        _number("asked_at"),
+        PrimaryKeyConstraint("organization_id", "device_id", "notification_id"),
+        Index("ix_withdrawals_due", "channel_id", "due_at"),
+        Index("ix_withdrawals_asked_at", "asked_at"),
+    )
 )

@@ -139,17 +139,25 @@ def claim(connection: Connection, channel_id: int, now: int) -> list[Withdrawal]
     one stands in the banner's place.
     """
     rows = connection.execute(_DUE, {"channel": channel_id, "now": now}).all()
+    superseded = {
+        key: deliveries.is_superseded(connection, *key)
+        for key in {
+            (row.organization_id, row.notification_id) for row in rows if row.collapse_key is not None
+        }
+    }
     taken: list[Any] = []
     over: list[Any] = []
+    pending: list[Any] = []
     for row in rows:
-        if _is_over(connection, row, now):
+        if _is_over(row, now) or superseded.get((row.organization_id, row.notification_id)):
             over.append(row)
         elif row.may_wake_at > now:
             _put_off(connection, [row], row.may_wake_at)
         elif row.is_pending:
-            _put_off(connection, [row], now + PENDING_MS)
+            pending.append(row)
         else:
             taken.append(row)
+    _put_off(connection, pending, now + PENDING_MS)
     _drop(connection, over)
     first, rest = _first_banners(taken)
     _put_off(connection, rest, now + SPACING_MS)
@@ -227,16 +235,9 @@ _DUE: Final = (  # with what tells whether it can go: the device as it is now, a
 )
 
 
-def _is_over(connection: Connection, row: Any, now: int) -> bool:
-    if (
-        row.row_id is None
-        or row.state in {None, NotificationState.CANCELLED}
-        or row.asked_at + LIFE_MS <= now
-    ):
-        return True
-    return row.collapse_key is not None and deliveries.is_superseded(
-        connection, row.organization_id, row.notification_id
-    )
+def _is_over(row: Any, now: int) -> bool:
+    is_cancelled = row.state in {None, NotificationState.CANCELLED}
+    return row.row_id is None or is_cancelled or row.asked_at + LIFE_MS <= now
 
 
 def _first_banners(rows: Sequence[Any]) -> tuple[list[Any], list[Any]]:
