@@ -76,6 +76,26 @@ async def test_a_page_may_end_anywhere(world: World) -> None:
     assert watermark == await seen_all(world, ann)
 
 
+async def test_entries_that_were_made_unread_again_are_read_one_by_one(world: World) -> None:
+    """“Mark all read” changes each of them, with a number of its own, so that pages may end between them."""
+    ann = await world.add_member("ann@example.com")
+    sent = [(await world.tell(str(number))).uuid for number in range(3)]
+    access, horizon = world.as_member(ann), world.horizon
+    for state in (CopyState.READ, CopyState.SENT):
+        for uuid in sent:
+            await world.write(service.change_state, access, ann.user, uuid, state, horizon)
+    watermark = before = await seen_all(world, ann)
+    summary = await world.write(service.mark_all_read, access, ann.user, before, horizon)
+    assert summary.unread == 0
+    found = []
+    for _ in range(3):
+        page = await since(world, ann, watermark, 1)
+        found += told(page)
+        watermark = page.watermark
+    assert found == [(uuid, "read") for uuid in sent]
+    assert watermark == await seen_all(world, ann)
+
+
 async def test_pages_of_long_changes_end_early(world: World) -> None:
     ann = await world.add_member("ann@example.com")
     before = await seen_all(world, ann)
