@@ -132,7 +132,7 @@ def b64(value: object) -> str:
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 
 
-def unsigned(issuer: StandIn, algorithm: str) -> str:
+def unsigned(issuer: StandIn, algorithm: object) -> str:
     return f"{b64({'alg': algorithm, 'typ': 'JWT', 'kid': 'r1'})}.{b64(issuer.claims())}."
 
 
@@ -155,6 +155,7 @@ def forgeries(issuer: StandIn) -> dict[str, str]:
     head, body, signature = good.split(".")
     return {
         "alg none": unsigned(issuer, "none"),
+        "alg as a list": unsigned(issuer, ["RS256"]),
         "alg None": unsigned(issuer, "None"),
         "alg empty": unsigned(issuer, ""),
         "HS256 with the public key": signed_with_public_key(issuer, spki),
