@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from typing import Annotated, Final, Literal, NotRequired, TypedDict
 from uuid import UUID
 from zoneinfo import available_timezones
@@ -32,8 +33,14 @@ def _check_language(tag: str) -> str:
     return tag.replace("_", "-")
 
 
+@cache
+def _time_zones() -> frozenset[str]:
+    """The system's time zones; finding them walks a folder, so it is done once."""
+    return frozenset(available_timezones())
+
+
 def _check_time_zone(name: str) -> str:
-    if name not in available_timezones():
+    if name not in _time_zones():
         raise ValueError("is no time zone, such as Europe/Berlin")
     return name
 
